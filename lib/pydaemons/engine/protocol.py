@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The seam between the engines (rules and state) and their shell (all I/O). Read Engine first; kit.driver is
+its only caller.
+
+An engine never opens a socket, reads a clock or sleeps. The shell tells it what came in and what time it is,
+asks when it wants to be called again, and carries out what it hands back. Two engines and a list of datagrams
+thus make a network, and hours of protocol time pass in milliseconds of test time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import Enum
+from typing import NamedTuple, Protocol
+
+from pydaemons.engine.effects import Effect
+
+
+class Transport(Enum):
+    """How a packet travelled."""
+
+    UDP = "udp"
+    TCP = "tcp"
+
+
+class Now(NamedTuple):
+    """The time of a batch, read once by the shell."""
+
+    mono: float
+    """CLOCK_MONOTONIC in seconds: every timer runs on it."""
+    wall: float
+    """Seconds since 1970: only where people or formats set it (shown stamps, files on disk)."""
+
+
+class Address(NamedTuple):
+    """A numeric host and a port, IPv4-mapped IPv6 addresses already folded to IPv4."""
+
+    host: str
+    port: int
+
+
+class Origin:
+    """Where a packet came from and where it arrived. Interned by the shell: one object per peer, local
+    address and transport, compared by identity, so that engines may key caches by it."""
+
+    __slots__ = ("handle", "local", "peer", "transport")
+
+    def __init__(self, transport: Transport, peer: Address, local: Address, handle: object = None) -> None:
+        self.transport = transport
+        self.peer = peer
+        self.local = local
+        self.handle = handle
+        """The shell's own business: how to send something back there (see effects.Reply)."""
+
+    def __repr__(self) -> str:
+        peer, local = self.peer, self.local
+        return f"Origin({self.transport.value} {peer.host}:{peer.port} -> {local.host}:{local.port})"
+
+
+class Engine(Protocol):
+    """What the shell needs from an engine, and all it needs."""
+
+    def receive(self, data: bytes, origin: Origin, now: Now) -> bytes | None:
+        """A packet came in. Bytes returned are its answer, sent to `origin` once the batch's Persist effects
+        are written."""
+
+    def tick(self, now: Now) -> None:
+        """The deadline passed (or may have: being called early does no harm)."""
+
+    def deadline(self) -> float | None:
+        """When `tick` is wanted next, in monotonic seconds; None: not before something else happens."""
+
+    def handle(self, event: object, now: Now) -> None:
+        """Something happened that is not a packet: a tunable changed, a connection failed, an effect is
+        done."""
+
+    def drain(self) -> Iterator[Effect]:
+        """What the shell must do now, in this order. Each effect is handed out once."""
