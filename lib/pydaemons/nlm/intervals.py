@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Two indexes from byte ranges to whom they belong: ranges that never overlap, and ranges that do.
+
+`Disjoint` serves the exclusive locks of a file, `Overlapping` the shared ones and the ranges that waiters
+wait for. Both are sorted by start and packed in buckets of parallel columns (two 64-bit numbers and one
+reference per range); both insert and remove exact ranges only: joining and splitting is done before, in
+ranges.py. Items are compared by identity, never by value.
+"""
+
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+from typing import Generic, TypeVar
+
+from pydaemons.nlm.ranges import LOAD
+
+T = TypeVar("T")
+
+
+class Disjoint(Generic[T]):
+    """Ranges of which no two overlap, each with its item. A look-up is two bisections."""
+
+    __slots__ = ("_ends", "_firsts", "_items", "_size", "_starts")
+
+    def __init__(self) -> None:
+        self._firsts: list[int] = []
+        self._starts: list[array[int]] = []
+        self._ends: list[array[int]] = []
+        self._items: list[list[T]] = []
+        self._size = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __iter__(self) -> Iterator[tuple[T, int, int]]:
+        """item, start, end in order of start."""
+        for items, starts, ends in zip(self._items, self._starts, self._ends, strict=True):
+            yield from zip(items, starts, ends, strict=True)
+
+    def clear(self) -> None:
+        for column in (self._firsts, self._starts, self._ends, self._items):
+            column.clear()
+        self._size = 0
+
+    def insert(self, start: int, end: int, item: T) -> None:
+        self._size += 1
+        firsts = self._firsts
+        if not firsts:
+            firsts.append(start)
+            self._starts.append(array("Q", (start,)))
+            self._ends.append(array("Q", (end,)))
+            self._items.append([item])
+            return
+        b = bisect_right(firsts, start) - 1
+        b = max(b, 0)
+        starts = self._starts[b]
+        i = bisect_right(starts, start)
+        starts.insert(i, start)
+        self._ends[b].insert(i, end)
+        self._items[b].insert(i, item)
+        if i == 0:
+            firsts[b] = start
+        if len(starts) > LOAD:
+            half = LOAD // 2 if i < LOAD else LOAD  # an index that only grows at its end keeps full buckets
+            firsts.insert(b + 1, starts[half])
+            _split(self._starts, b, half)
+            _split(self._ends, b, half)
+            items = self._items[b]
+            self._items[b] = items[:half]
+            self._items.insert(b + 1, items[half:])
+
+    def remove(self, start: int) -> None:
+        """Remove the range that begins at `start`, which is there."""
+        b = bisect_right(self._firsts, start) - 1
+        starts = self._starts[b]
+        i = bisect_left(starts, start)
+        self._size -= 1
+        if len(starts) == 1:
+            del self._firsts[b], self._starts[b], self._ends[b], self._items[b]
+            return
+        del starts[i], self._ends[b][i], self._items[b][i]
+        if i == 0:
+            self._firsts[b] = starts[0]
+
+    def find_other(self, start: int, end: int, mine: T) -> tuple[T, int, int] | None:
+        """The first range that overlaps [start, end) and whose item is not `mine`."""
+        firsts = self._firsts
+        if not firsts:
+            return None
+        b = bisect_right(firsts, start) - 1
+        b = max(b, 0)
+        starts = self._starts[b]
+        i = bisect_right(starts, start)
+        if i and self._ends[b][i - 1] > start:
+            i -= 1
+        elif i < len(starts):
+            if starts[i] >= end:
+                return None
+        elif b + 1 == len(firsts) or firsts[b + 1] >= end:
+            return None
+        return next(self._others(b, i, end, mine), None)
+
+    def others(self, start: int, end: int, mine: T) -> Iterator[tuple[T, int, int]]:
+        """Every range that overlaps [start, end) and whose item is not `mine`, in order of start."""
+        if self._firsts:
+            b = max(bisect_right(self._firsts, start) - 1, 0)
+            i = bisect_right(self._starts[b], start)
+            if i and self._ends[b][i - 1] > start:
+                i -= 1
+            yield from self._others(b, i, end, mine)
+
+    def _others(self, b: int, i: int, end: int, mine: T) -> Iterator[tuple[T, int, int]]:
+        while b < len(self._firsts):
+            starts = self._starts[b]
+            j = bisect_left(starts, end, i)
+            for n, item in enumerate(self._items[b][i:j], i):
+                if item is not mine:
+                    yield item, starts[n], self._ends[b][n]
+            if j < len(starts):
+                return
+            b += 1
+            i = 0
+
+
+class Overlapping(Generic[T]):
+    """Ranges that may overlap, each with its item; an item has at most one range that begins at a given
+    start.
+
+    Ordered by (start, identity of the item), so that one of 10 000 readers of the whole file is found by
+    bisection. Beside each bucket stand `tops`, the largest end in it, and `peaks`, the largest end in it and
+    all before it: `peaks` never falls, so the first bucket that reaches beyond an offset is found by
+    bisection too.
+    """
+
+    __slots__ = ("_ends", "_firsts", "_items", "_peaks", "_size", "_starts", "_tops")
+
+    LOAD = 128
+    """Smaller than elsewhere: a look-up reads through the ends of one bucket."""
+
+    def __init__(self) -> None:
+        self._firsts: list[tuple[int, int]] = []
+        self._starts: list[array[int]] = []
+        self._ends: list[array[int]] = []
+        self._items: list[list[T]] = []
+        self._tops: list[int] = []
+        self._peaks: list[int] = []
+        self._size = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __iter__(self) -> Iterator[tuple[T, int, int]]:
+        """item, start, end in order of start."""
+        for items, starts, ends in zip(self._items, self._starts, self._ends, strict=True):
+            yield from zip(items, starts, ends, strict=True)
+
+    def clear(self) -> None:
+        for column in (self._firsts, self._starts, self._ends, self._items, self._tops, self._peaks):
+            column.clear()
+        self._size = 0
+
+    def insert(self, start: int, end: int, item: T) -> None:
+        self._size += 1
+        key = (start, id(item))
+        if not self._firsts:
+            self._firsts.append(key)
+            self._starts.append(array("Q", (start,)))
+            self._ends.append(array("Q", (end,)))
+            self._items.append([item])
+            self._tops.append(end)
+            self._peaks.append(end)
+            return
+        b, i = self._place(start, key)
+        starts = self._starts[b]
+        starts.insert(i, start)
+        self._ends[b].insert(i, end)
+        self._items[b].insert(i, item)
+        if i == 0:
+            self._firsts[b] = key
+        if end > self._tops[b]:
+            self._tops[b] = end
+            if end > self._peaks[b]:
+                risen = bisect_left(self._peaks, end, b)
+                self._peaks[b:risen] = [end] * (risen - b)
+        if len(starts) > self.LOAD:
+            self._divide(b, self.LOAD // 2 if i < self.LOAD else self.LOAD)
+
+    def remove(self, start: int, item: T) -> None:
+        """Remove the range of `item` that begins at `start`, which is there."""
+        b, i = self._place(start, (start, id(item)))
+        self._size -= 1
+        starts, ends, items = self._starts[b], self._ends[b], self._items[b]
+        end = ends[i]
+        if len(starts) == 1:
+            for column in (self._firsts, self._starts, self._ends, self._items, self._tops, self._peaks):
+                del column[b]
+        else:
+            del starts[i], ends[i], items[i]
+            if i == 0:
+                self._firsts[b] = (starts[0], id(items[0]))
+            if end < self._tops[b]:
+                return
+            self._tops[b] = max(ends)
+        peak = self._peaks[b - 1] if b else 0
+        for n in range(b, len(self._tops)):
+            peak = max(peak, self._tops[n])
+            if self._peaks[n] == peak:
+                break  # all behind it follow from this one
+            self._peaks[n] = peak
+
+    def find_other(self, start: int, end: int, mine: T | None) -> tuple[T, int, int] | None:
+        """One range that overlaps [start, end) and whose item is not `mine`."""
+        last = bisect_left(self._firsts, (end,)) - 1
+        if last < 0 or self._peaks[last] <= start:
+            return None
+        return next(self._others(last, start, end, mine), None)
+
+    def others(self, start: int, end: int, mine: T | None) -> Iterator[tuple[T, int, int]]:
+        """Every range that overlaps [start, end) and whose item is not `mine`, in order of start."""
+        last = bisect_left(self._firsts, (end,)) - 1
+        if last >= 0 and self._peaks[last] > start:
+            yield from self._others(last, start, end, mine)
+
+    def _others(self, last: int, start: int, end: int, mine: T | None) -> Iterator[tuple[T, int, int]]:
+        for b in range(bisect_right(self._peaks, start, 0, last), last + 1):
+            if self._tops[b] <= start:
+                continue
+            ends = self._ends[b]
+            if b == last:
+                ends = ends[: bisect_left(self._starts[b], end)]
+                if max(ends) <= start:
+                    return
+            items = self._items[b]
+            for n, reach in enumerate(ends):
+                if reach > start and items[n] is not mine:
+                    yield items[n], self._starts[b][n], reach
+
+    def _place(self, start: int, key: tuple[int, int]) -> tuple[int, int]:
+        """bucket, position: where `key` is or belongs."""
+        b = bisect_right(self._firsts, key) - 1
+        if b < 0:
+            return 0, 0
+        starts = self._starts[b]
+        i = bisect_left(starts, start)
+        if i < len(starts) and starts[i] == start:
+            i = bisect_left(self._items[b], key[1], i, bisect_right(starts, start, i), key=id)
+        return b, i
+
+    def _divide(self, b: int, half: int) -> None:
+        _split(self._starts, b, half)
+        _split(self._ends, b, half)
+        items = self._items[b]
+        self._items[b] = items[:half]
+        self._items.insert(b + 1, items[half:])
+        self._firsts.insert(b + 1, (self._starts[b + 1][0], id(items[half])))
+        self._tops[b : b + 1] = [max(self._ends[b]), max(self._ends[b + 1])]
+        before = self._peaks[b - 1] if b else 0
+        self._peaks.insert(b, max(before, self._tops[b]))
+
+
+def _split(columns: "list[array[int]]", b: int, half: int) -> None:
+    column = columns[b]
+    columns[b] = column[:half]
+    columns.insert(b + 1, column[half:])

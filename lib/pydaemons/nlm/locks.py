@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The byte-range locks of one file (XNFS ch. 10; fcntl(2)): `FewLocks` for a handful, `ManyLocks` beyond.
+
+Both keep the same rules: an exclusive lock conflicts with every overlapping lock of another owner, a shared
+one with exclusive ones; an owner never conflicts with itself, its newest lock replaces its older ones byte by
+byte (upgrade, downgrade, split), and its neighbouring ranges of one mode are one. `FewLocks` is a list that
+is read through. `ManyLocks` keeps, per owner and mode, the owner's ranges (one span, or `Spans`), and over
+all owners one index per mode that answers who else holds something here.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Generic, TypeAlias, TypeVar
+
+from pydaemons.nlm.intervals import Disjoint, Overlapping
+from pydaemons.nlm.ranges import EOF, NOTHING, Span, Spans
+
+O = TypeVar("O")  # noqa: E741  the owner of a lock, as opaque here as in the table
+
+Row: TypeAlias = tuple[O, int, int, bool]
+"""owner, start, end, exclusive: one held lock."""
+
+
+class FewLocks(Generic[O]):
+    """A handful of locks in a list, in no order."""
+
+    __slots__ = ("_rows",)
+
+    def __init__(self, rows: Iterable[Row[O]] = ()) -> None:
+        self._rows = list(rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __iter__(self) -> Iterator[Row[O]]:
+        return iter(self._rows)
+
+    def conflicts(self, owner: O, start: int, end: int, exclusive: bool) -> Iterator[Row[O]]:
+        """Every lock of another owner that forbids this one."""
+        for row in self._rows:
+            if row[1] < end and start < row[2] and (exclusive or row[3]) and row[0] is not owner:
+                yield row
+
+    def lock(self, owner: O, start: int, end: int, exclusive: bool) -> Row[O] | None:
+        """Take the lock, or return one that forbids it."""
+        rows: list[Row[O]] = []
+        low, high = start, end
+        for row in self._rows:
+            if row[2] < start or end < row[1]:
+                rows.append(row)
+            elif row[0] is not owner:
+                if (exclusive or row[3]) and row[1] < end and start < row[2]:
+                    return row
+                rows.append(row)
+            elif row[3] == exclusive:
+                low, high = min(low, row[1]), max(high, row[2])
+            else:
+                _keep(rows, row, start, end)
+        rows.append((owner, low, high, exclusive))
+        self._rows = rows
+        return None
+
+    def unlock(self, owner: O, start: int, end: int) -> bool:
+        """Free what `owner` holds of [start, end); False if that was nothing."""
+        rows: list[Row[O]] = []
+        freed = False
+        for row in self._rows:
+            if row[0] is owner and row[1] < end and start < row[2]:
+                freed = True
+                _keep(rows, row, start, end)
+            else:
+                rows.append(row)
+        self._rows = rows
+        return freed
+
+    def drop(self, match: Callable[[O], bool]) -> None:
+        """Free all locks of the owners that `match`."""
+        self._rows = [row for row in self._rows if not match(row[0])]
+
+
+def _keep(rows: list[Row[O]], row: Row[O], start: int, end: int) -> None:
+    """Append what remains of `row` outside [start, end)."""
+    owner, low, high, exclusive = row
+    if low < start:
+        rows.append((owner, low, start, exclusive))
+    if end < high:
+        rows.append((owner, end, high, exclusive))
+
+
+class _Held(Generic[O]):
+    """What each owner holds in one mode. Most hold one range, which is then kept as a bare span."""
+
+    __slots__ = ("of",)
+
+    def __init__(self) -> None:
+        self.of: dict[O, Span | Spans] = {}
+
+    def spans(self, owner: O) -> Iterable[Span]:
+        held = self.of.get(owner)
+        if held is None:
+            return NOTHING
+        return (held,) if isinstance(held, tuple) else held
+
+    def add(self, owner: O, start: int, end: int) -> tuple[Sequence[Span], int, int] | None:
+        """As `Spans.add`."""
+        held = self.of.get(owner)
+        if held is None:
+            self.of[owner] = (start, end)
+            return NOTHING, start, end
+        if isinstance(held, tuple):
+            low, high = held
+            if low <= start and end <= high:
+                return None
+            if end < low or high < start:
+                self.of[owner] = Spans((held, (start, end)))
+                return NOTHING, start, end
+            low, high = self.of[owner] = (min(low, start), max(high, end))
+            return (held,), low, high
+        return held.add(start, end)
+
+    def cut(self, owner: O, start: int, end: int) -> tuple[Sequence[Span], Sequence[Span]]:
+        """As `Spans.cut`."""
+        held = self.of.get(owner)
+        if held is None:
+            return NOTHING, NOTHING
+        if isinstance(held, Spans):
+            taken, kept = held.cut(start, end)
+            if len(held) < 2:
+                self._shrink(owner, held)
+            return taken, kept
+        low, high = held
+        if high <= start or end <= low:
+            return NOTHING, NOTHING
+        if start <= low and high <= end:
+            del self.of[owner]
+            return (held,), NOTHING
+        spans = Spans((held,))
+        _, kept = spans.cut(start, end)
+        self.of[owner] = spans
+        self._shrink(owner, spans)
+        return (held,), kept
+
+    def _shrink(self, owner: O, spans: Spans) -> None:
+        if len(spans) == 0:
+            del self.of[owner]
+        elif len(spans) == 1:
+            self.of[owner] = next(iter(spans))
+
+
+class ManyLocks(Generic[O]):
+    """Any number of locks, packed: an operation costs a few bisections, an exclusive lock about 45 bytes."""
+
+    __slots__ = ("_readers", "_shared", "_writers", "_written")
+
+    def __init__(self, rows: Iterable[Row[O]] = ()) -> None:
+        self._writers: _Held[O] = _Held()
+        self._readers: _Held[O] = _Held()
+        self._written: Disjoint[O] = Disjoint()
+        self._shared: Overlapping[O] = Overlapping()
+        for owner, start, end, exclusive in rows:
+            self.lock(owner, start, end, exclusive)
+
+    def __len__(self) -> int:
+        return len(self._written) + len(self._shared)
+
+    def __iter__(self) -> Iterator[Row[O]]:
+        for owner, start, end in self._written:
+            yield owner, start, end, True
+        for owner, start, end in self._shared:
+            yield owner, start, end, False
+
+    def of(self, owner: O) -> Iterator[Row[O]]:
+        """The locks of one owner."""
+        for start, end in self._writers.spans(owner):
+            yield owner, start, end, True
+        for start, end in self._readers.spans(owner):
+            yield owner, start, end, False
+
+    def conflicts(self, owner: O, start: int, end: int, exclusive: bool) -> Iterator[Row[O]]:
+        """Every lock of another owner that forbids this one."""
+        for other, low, high in self._written.others(start, end, owner):
+            yield other, low, high, True
+        if exclusive and not self._alone(owner):
+            for other, low, high in self._shared.others(start, end, owner):
+                yield other, low, high, False
+
+    def test(self, owner: O, start: int, end: int, exclusive: bool) -> Row[O] | None:
+        """One lock of another owner that forbids this one."""
+        found = self._written.find_other(start, end, owner)
+        if found is not None:
+            return *found, True
+        if exclusive and not self._alone(owner):
+            found = self._shared.find_other(start, end, owner)
+            if found is not None:
+                return *found, False
+        return None
+
+    def lock(self, owner: O, start: int, end: int, exclusive: bool) -> Row[O] | None:
+        """Take the lock, or return one that forbids it."""
+        clash = self.test(owner, start, end, exclusive)
+        if clash is not None:
+            return clash
+        if exclusive:
+            if owner in self._readers.of:
+                self._unshare(owner, start, end)
+            joined = self._writers.add(owner, start, end)
+            if joined is not None:
+                swallowed, start, end = joined
+                for low, _ in swallowed:
+                    self._written.remove(low)
+                self._written.insert(start, end, owner)
+        else:
+            if owner in self._writers.of:
+                self._unwrite(owner, start, end)
+            joined = self._readers.add(owner, start, end)
+            if joined is not None:
+                swallowed, start, end = joined
+                for low, _ in swallowed:
+                    self._shared.remove(low, owner)
+                self._shared.insert(start, end, owner)
+        return None
+
+    def unlock(self, owner: O, start: int, end: int) -> bool:
+        """Free what `owner` holds of [start, end); False if that was nothing."""
+        freed = owner in self._writers.of and self._unwrite(owner, start, end)
+        if owner in self._readers.of and self._unshare(owner, start, end):
+            freed = True
+        return freed
+
+    def drop(self, match: Callable[[O], bool]) -> None:
+        """Free all locks of the owners that `match`."""
+        for owner in [owner for owner in self._writers.of if match(owner)]:
+            self._unwrite(owner, 0, EOF)
+        for owner in [owner for owner in self._readers.of if match(owner)]:
+            self._unshare(owner, 0, EOF)
+
+    def _alone(self, owner: O) -> bool:
+        """Nobody but `owner` reads: its own shared locks, however many, need no search for another's."""
+        readers = self._readers.of
+        return not readers or (len(readers) == 1 and owner in readers)
+
+    def _unwrite(self, owner: O, start: int, end: int) -> bool:
+        taken, kept = self._writers.cut(owner, start, end)
+        if len(taken) == len(self._written):
+            self._written.clear()
+        else:
+            for low, _ in taken:
+                self._written.remove(low)
+        for low, high in kept:
+            self._written.insert(low, high, owner)
+        return bool(taken)
+
+    def _unshare(self, owner: O, start: int, end: int) -> bool:
+        taken, kept = self._readers.cut(owner, start, end)
+        if len(taken) == len(self._shared):
+            self._shared.clear()
+        else:
+            for low, _ in taken:
+                self._shared.remove(low, owner)
+        for low, high in kept:
+            self._shared.insert(low, high, owner)
+        return bool(taken)

@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lock table: every held byte-range lock, by file key. Read `LockTable.lock`; locks.py has the rules.
+
+An owner is any hashable object that the caller interns, one per (client, svid): owners are compared by
+identity and their equality, if they define one, must mean the same. Ranges are half-open [start, end) with
+0 <= start < end <= EOF, as `ranges.to_range` makes them; the table does not check them again. Nothing here
+waits: a denied caller who wants to block joins the queue in waiters.py.
+
+A file's entry takes one of three forms, cheapest first: its only lock as a bare row, `FewLocks`, `ManyLocks`.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Generic, NamedTuple, TypeVar
+
+from pydaemons.nlm.locks import FewLocks, ManyLocks, Row
+
+O = TypeVar("O")  # noqa: E741  the owner of a lock
+
+FEW = 16
+"""With more locks than this a file's list becomes an index,"""
+AGAIN_FEW = 4
+"""and with this many left a list again; apart, so that a file on the border does not go to and fro."""
+
+
+class Holder(NamedTuple, Generic[O]):
+    """A held lock, as TEST and denials report it."""
+
+    owner: O
+    start: int
+    end: int
+    """One past the last byte; EOF: to the end of the file."""
+    exclusive: bool
+
+
+class LockTable(Generic[O]):
+    """All held locks. `len(table)` is the number of held ranges, `table.files` that of files with any.
+
+    Whatever frees bytes tells so, for the caller to serve waiters: `unlock` by True, the drops by the files
+    concerned. A granted *shared* lock may free as well, when its owner held the range exclusively before.
+    """
+
+    __slots__ = ("_entries", "_extra")
+
+    def __init__(self) -> None:
+        self._entries: dict[bytes, Row[O] | FewLocks[O] | ManyLocks[O]] = {}
+        self._extra = 0  # held ranges beyond one per file: the path of a file's only lock counts nothing
+
+    def __len__(self) -> int:
+        return len(self._entries) + self._extra
+
+    @property
+    def files(self) -> int:
+        """How many files have locks."""
+        return len(self._entries)
+
+    def lock(self, file: bytes, owner: O, start: int, end: int, exclusive: bool) -> Holder[O] | None:
+        """Take the lock: None when granted, else one lock of another owner that forbids it.
+
+        Granted, it replaces whatever `owner` held of the range (upgrade, downgrade, split) and joins with its
+        neighbours of the same mode; a lock already held is granted again. Denied, nothing changes.
+        """
+        entries = self._entries
+        entry = entries.get(file)
+        if entry is None:
+            entries[file] = (owner, start, end, exclusive)
+            return None
+        if isinstance(entry, tuple):
+            entry = FewLocks((entry,))
+        before = len(entry)
+        clash = entry.lock(owner, start, end, exclusive)
+        if clash is not None:
+            return Holder(*clash)
+        self._settle(file, entry, before)
+        return None
+
+    def unlock(self, file: bytes, owner: O, start: int, end: int) -> bool:
+        """Free what `owner` holds of [start, end), splitting where needed; True if that was anything."""
+        entries = self._entries
+        entry = entries.get(file)
+        if entry is None:
+            return False
+        if isinstance(entry, tuple):
+            holder, low, high, _ = entry
+            if holder is not owner or high <= start or end <= low:
+                return False
+            if start <= low and high <= end:
+                del entries[file]
+                return True
+            entry = FewLocks((entry,))
+        before = len(entry)
+        freed = entry.unlock(owner, start, end)
+        if freed:
+            self._settle(file, entry, before)
+        return freed
+
+    def test(self, file: bytes, owner: O, start: int, end: int, exclusive: bool) -> Holder[O] | None:
+        """What `lock` would answer; nothing changes."""
+        entry = self._entries.get(file)
+        if entry is None:
+            return None
+        if isinstance(entry, ManyLocks):
+            clash = entry.test(owner, start, end, exclusive)
+        else:
+            few = FewLocks((entry,)) if isinstance(entry, tuple) else entry
+            clash = next(few.conflicts(owner, start, end, exclusive), None)
+        return None if clash is None else Holder(*clash)
+
+    def conflicts(self, file: bytes, owner: O, start: int, end: int, exclusive: bool) -> Iterator[O]:
+        """Every other owner whose locks forbid this one, each once: whom it would wait for."""
+        entry = self._entries.get(file)
+        if entry is None:
+            return
+        if isinstance(entry, tuple):
+            entry = FewLocks((entry,))
+        seen: set[O] = set()
+        for other, *_ in entry.conflicts(owner, start, end, exclusive):
+            if other not in seen:
+                seen.add(other)
+                yield other
+
+    def drop_owner(self, owner: O) -> list[bytes]:
+        """Free all locks of one owner; the files on which it had any. Reads through the files, as `drop`."""
+        return self.drop(lambda other: other is owner)
+
+    def drop(self, match: Callable[[O], bool]) -> list[bytes]:
+        """Free all locks of every owner that `match` (a client's, say); the files on which there were any.
+
+        One pass over the whole table: crashes and FREE_ALL are rare, and locking pays nothing for them.
+        """
+        freed: list[bytes] = []
+        for file, entry in list(self._entries.items()):
+            if isinstance(entry, tuple):
+                if match(entry[0]):
+                    del self._entries[file]
+                    freed.append(file)
+                continue
+            before = len(entry)
+            entry.drop(match)
+            if len(entry) < before:
+                freed.append(file)
+                self._settle(file, entry, before)
+        return freed
+
+    def release_file(self, file: bytes) -> int:
+        """Free all locks on a file; how many there were."""
+        entry = self._entries.pop(file, None)
+        if entry is None:
+            return 0
+        if isinstance(entry, tuple):
+            return 1
+        self._extra -= len(entry) - 1
+        return len(entry)
+
+    def clear(self) -> None:
+        """Free everything."""
+        self._entries.clear()
+        self._extra = 0
+
+    def locks(self, file: bytes | None = None, owner: O | None = None) -> Iterator[tuple[bytes, Holder[O]]]:
+        """The held locks, of one file or owner if given. The table must not change while this is read."""
+        for key in self._entries if file is None else (file,):
+            entry = self._entries.get(key)
+            if entry is None:
+                continue
+            if isinstance(entry, tuple):
+                entry = FewLocks((entry,))
+            rows = entry.of(owner) if owner is not None and isinstance(entry, ManyLocks) else entry
+            for row in rows:
+                if owner is None or row[0] is owner:
+                    yield key, Holder(*row)
+
+    def owners(self) -> set[O]:
+        """All owners that hold anything; one pass over the table."""
+        return {holder.owner for _, holder in self.locks()}
+
+    def dump(self) -> Iterator[tuple[bytes, O, int, int, bool]]:
+        """file, owner, start, end, exclusive of every lock: what `load` needs to rebuild the table."""
+        for file, holder in self.locks():
+            yield file, *holder
+
+    def load(self, rows: Iterable[tuple[bytes, O, int, int, bool]]) -> None:
+        """Take the locks of a dump, in any order."""
+        for file, owner, start, end, exclusive in rows:
+            self.lock(file, owner, start, end, exclusive)
+
+    def _settle(self, file: bytes, entry: FewLocks[O] | ManyLocks[O], before: int) -> None:
+        """Store `entry`, changed from `before` locks, in the form that suits its size."""
+        size = len(entry)
+        self._extra += size - before
+        if size == 0:
+            self._extra += 1
+            del self._entries[file]
+        elif size == 1:
+            self._entries[file] = next(iter(entry))
+        elif isinstance(entry, FewLocks):
+            self._entries[file] = ManyLocks(entry) if size > FEW else entry
+        elif size <= AGAIN_FEW:
+            self._entries[file] = FewLocks(entry)
