@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What `/etc/pylockd.conf` may say: the tunables of fs.nfs and the sections that are set only there."""
+
+from pydaemons.nlm.tunables import NlmTunables
+from pydaemons.tunables.declare import Configuration, Effect, Settings, setting
+from pydaemons.tunables.kinds import Bool, Choice, ClientPattern, Int, List
+
+
+class Pylockd(Settings, section="pylockd"):
+    mode = setting(
+        Choice("serve", "refuse"),
+        "serve",
+        doc="serve grants locks; refuse answers every lock with NLM_DENIED_NOLOCKS, so that clients fail at "
+        "once where they would hang without a lock manager.",
+    )
+
+
+class Access(Settings, section="access"):
+    allow = setting(
+        List(ClientPattern()),
+        ("link", "127.0.0.0/8", "::1"),
+        doc="Clients that may lock: addresses, networks, host names with * and ?, @netgroups; link means "
+        "the directly attached networks, * everybody.",
+    )
+    require_privileged_port = setting(
+        Bool(), False, doc="Whether calls must come from a source port below 1024."
+    )
+
+
+class Rpcbind(Settings, section="rpcbind"):
+    mode = setting(
+        Choice("auto", "host", "embedded", "off"),
+        "auto",
+        effect=Effect.AT_RESTART,
+        doc="host registers with the machine's rpcbind, embedded serves port 111 itself, off does neither; "
+        "auto takes the machine's rpcbind if there is one and else serves the port.",
+    )
+    port = setting(
+        Int(1, 65535),
+        111,
+        effect=Effect.AT_RESTART,
+        doc="Port of rpcbind, here and at clients; only test networks have another.",
+    )
+
+
+class Nsm(Settings, section="nsm"):
+    mode = setting(
+        Choice("auto", "embedded", "statd", "off"),
+        "auto",
+        effect=Effect.AT_RESTART,
+        doc="embedded serves program 100024 itself, statd uses the machine's rpc.statd, off monitors nobody; "
+        "auto uses rpc.statd if it is registered and else serves.",
+    )
+
+
+class Handles(Settings, section="handles"):
+    codec = setting(
+        Choice("opaque", "unfs3", "knfsd", "ganesha-vfs", "go-nfs"),
+        "opaque",
+        effect=Effect.AT_RESTART,
+        doc="How the file is found in a file handle; opaque takes the whole handle for the file.",
+    )
+
+
+class PylockdConfiguration(Configuration):
+    """Everything pylockd reads from files."""
+
+    daemon = "pylockd"
+    tunables: NlmTunables
+
+    def __init__(self) -> None:
+        self.pylockd = Pylockd()
+        self.tunables = NlmTunables()
+        self.access = Access()
+        self.rpcbind = Rpcbind()
+        self.nsm = Nsm()
+        self.handles = Handles()
