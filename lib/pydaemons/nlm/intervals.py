@@ -82,7 +82,7 @@ class Disjoint(Generic[T]):
         if i == 0:
             self._firsts[b] = starts[0]
 
-    def find_other(self, start: int, end: int, mine: T) -> tuple[T, int, int] | None:
+    def find_other(self, start: int, end: int, mine: T | None) -> tuple[T, int, int] | None:
         """The first range that overlaps [start, end) and whose item is not `mine`."""
         firsts = self._firsts
         if not firsts:
@@ -100,7 +100,7 @@ class Disjoint(Generic[T]):
             return None
         return next(self._others(b, i, end, mine), None)
 
-    def others(self, start: int, end: int, mine: T) -> Iterator[tuple[T, int, int]]:
+    def others(self, start: int, end: int, mine: T | None) -> Iterator[tuple[T, int, int]]:
         """Every range that overlaps [start, end) and whose item is not `mine`, in order of start."""
         if self._firsts:
             b = max(bisect_right(self._firsts, start) - 1, 0)
@@ -109,7 +109,7 @@ class Disjoint(Generic[T]):
                 i -= 1
             yield from self._others(b, i, end, mine)
 
-    def _others(self, b: int, i: int, end: int, mine: T) -> Iterator[tuple[T, int, int]]:
+    def _others(self, b: int, i: int, end: int, mine: T | None) -> Iterator[tuple[T, int, int]]:
         while b < len(self._firsts):
             starts = self._starts[b]
             j = bisect_left(starts, end, i)

@@ -34,7 +34,7 @@ class FewLocks(Generic[O]):
     def __iter__(self) -> Iterator[Row[O]]:
         return iter(self._rows)
 
-    def conflicts(self, owner: O, start: int, end: int, exclusive: bool) -> Iterator[Row[O]]:
+    def conflicts(self, owner: O | None, start: int, end: int, exclusive: bool) -> Iterator[Row[O]]:
         """Every lock of another owner that forbids this one."""
         for row in self._rows:
             if row[1] < end and start < row[2] and (exclusive or row[3]) and row[0] is not owner:
@@ -175,7 +175,7 @@ class ManyLocks(Generic[O]):
         for start, end in self._readers.spans(owner):
             yield owner, start, end, False
 
-    def conflicts(self, owner: O, start: int, end: int, exclusive: bool) -> Iterator[Row[O]]:
+    def conflicts(self, owner: O | None, start: int, end: int, exclusive: bool) -> Iterator[Row[O]]:
         """Every lock of another owner that forbids this one."""
         for other, low, high in self._written.others(start, end, owner):
             yield other, low, high, True
@@ -183,7 +183,7 @@ class ManyLocks(Generic[O]):
             for other, low, high in self._shared.others(start, end, owner):
                 yield other, low, high, False
 
-    def test(self, owner: O, start: int, end: int, exclusive: bool) -> Row[O] | None:
+    def test(self, owner: O | None, start: int, end: int, exclusive: bool) -> Row[O] | None:
         """One lock of another owner that forbids this one."""
         found = self._written.find_other(start, end, owner)
         if found is not None:
@@ -233,7 +233,7 @@ class ManyLocks(Generic[O]):
         for owner in [owner for owner in self._readers.of if match(owner)]:
             self._unshare(owner, 0, EOF)
 
-    def _alone(self, owner: O) -> bool:
+    def _alone(self, owner: O | None) -> bool:
         """Nobody but `owner` reads: its own shared locks, however many, need no search for another's."""
         readers = self._readers.of
         return not readers or (len(readers) == 1 and owner in readers)

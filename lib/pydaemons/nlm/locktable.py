@@ -93,8 +93,8 @@ class LockTable(Generic[O]):
             self._settle(file, entry, before)
         return freed
 
-    def test(self, file: bytes, owner: O, start: int, end: int, exclusive: bool) -> Holder[O] | None:
-        """What `lock` would answer; nothing changes."""
+    def test(self, file: bytes, owner: O | None, start: int, end: int, exclusive: bool) -> Holder[O] | None:
+        """What `lock` would answer; nothing changes. With owner None: one who holds nothing."""
         entry = self._entries.get(file)
         if entry is None:
             return None

@@ -9,7 +9,7 @@ that joins and splits ranges; locks.py holds one per owner with several locks on
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeAlias
 
 Span: TypeAlias = tuple[int, int]
@@ -38,20 +38,6 @@ def to_length(start: int, end: int) -> int:
     return 0 if end >= EOF else end - start
 
 
-def subtract(spans: Sequence[Span], start: int, end: int) -> list[Span]:
-    """What remains of disjoint `spans` when [start, end) is taken away."""
-    left: list[Span] = []
-    for low, high in spans:
-        if high <= start or end <= low:
-            left.append((low, high))
-            continue
-        if low < start:
-            left.append((low, start))
-        if end < high:
-            left.append((end, high))
-    return left
-
-
 class Spans:
     """A sorted set of ranges that neither overlap nor touch: what one owner holds in one mode.
 
@@ -61,7 +47,7 @@ class Spans:
 
     __slots__ = ("_ends", "_firsts", "_size", "_starts")
 
-    def __init__(self, spans: Sequence[Span] = NOTHING) -> None:
+    def __init__(self, spans: Iterable[Span] = NOTHING) -> None:
         self._firsts: list[int] = []
         self._starts: list[array[int]] = []
         self._ends: list[array[int]] = []
@@ -75,6 +61,11 @@ class Spans:
     def __iter__(self) -> Iterator[Span]:
         for starts, ends in zip(self._starts, self._ends, strict=True):
             yield from zip(starts, ends, strict=True)
+
+    def overlaps(self, start: int, end: int) -> bool:
+        """Whether any byte of [start, end) is in the set."""
+        b = bisect_left(self._firsts, end) - 1
+        return b >= 0 and self._ends[b][bisect_left(self._starts[b], end) - 1] > start
 
     def add(self, start: int, end: int) -> tuple[Sequence[Span], int, int] | None:
         """Join [start, end) in: the spans it swallowed and the bounds of the one that now stands for them
