@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every unit in units/ is one systemd accepts without a word, and every service is confined well enough."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from house.tree import ROOT
+
+UNITS = ROOT / "units"
+KINDS = (".service", ".socket", ".target", ".timer", ".path", ".mount", ".slice")
+EXPOSURE_LIMIT = 20
+"""systemd-analyze's own score, times ten: 2.0 of 10."""
+
+
+def units(*kinds: str) -> list[Path]:
+    return sorted(path for path in UNITS.rglob("*") if path.suffix in (kinds or KINDS))
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file tree as after installation: the system's units, ours, and something at every Exec path."""
+    root = tmp_path_factory.mktemp("root")
+    place = root / "usr/lib/systemd/system"
+    shutil.copytree("/lib/systemd/system", place, symlinks=True, ignore_dangling_symlinks=True)
+    (root / "lib").symlink_to("usr/lib")
+    for unit in units():
+        shutil.copy(unit, place)
+        for program in re.findall(r"^Exec\w+=[-+!@:]*(/\S+)", unit.read_text(), re.MULTILINE):
+            target = root / program.lstrip("/")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text("#!/bin/sh\n")
+            target.chmod(0o755)
+    return root
+
+
+@pytest.mark.needs("systemd-analyze")
+@pytest.mark.parametrize("unit", units(), ids=lambda unit: unit.name)
+def test_systemd_finds_nothing_wrong_with_a_unit(root, unit):
+    name = unit.name.replace("@.", "@sample.")
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", f"--root={root}", name],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.needs("systemd-analyze")
+@pytest.mark.parametrize("unit", units(".service"), ids=lambda unit: unit.name)
+def test_a_service_is_confined(unit):
+    done = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", f"--threshold={EXPOSURE_LIMIT}", unit],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-400:] + done.stderr
