@@ -114,11 +114,15 @@ class Call:
         return cls(origin, args_at=args_at, failure=accepted(stat), why=stat.name)
 
 
+class Undecided(Exception):  # noqa: N818  not an error: the answer comes later
+    """Raised by an admission that cannot say yet: the call is dropped as if lost, the client repeats it."""
+
+
 class Admission(Protocol):
     """Decides whether a caller may call; asked once per caller and procedure, until
     `Service.forget_callers`."""
 
-    def __call__(self, call: Call) -> AuthStat | None:
+    def __call__(self, call: Call, now: Now) -> AuthStat | None:
         """None lets it in; otherwise the reason it is told."""
 
 
@@ -192,9 +196,12 @@ class Service:
             self.counts["DROPPED"] += 1
             return None
         try:
-            call = self._judge(data, origin)
+            call = self._judge(data, origin, now)
         except WireError:
             self.counts["DROPPED"] += 1
+            return None
+        except Undecided:
+            self.counts["UNDECIDED"] += 1
             return None
         calls = self._known.get(origin)
         if calls is None or len(calls) >= KNOWN_CALLS_PER_ORIGIN:
@@ -204,7 +211,7 @@ class Service:
         calls[data[4 : call.args_at]] = call
         return call
 
-    def _judge(self, data: bytes, origin: Origin) -> Call:
+    def _judge(self, data: bytes, origin: Origin, now: Now) -> Call:
         header = unpack_call(data)
         at = header.args_at
         if header.rpc_version != RPC_VERSION:
@@ -231,7 +238,7 @@ class Service:
             version=header.version,
             procedure=procedure,
         )
-        refusal = self._admit(call)
+        refusal = self._admit(call, now)
         if refusal is not None:
             call.failure, call.why = denied(refusal), "REFUSED"
         return call
