@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Blocked locks that became free: telling the client so (GRANTED) until it acknowledges. Read `Grants.tell`
+first.
+
+The lock is taken for the client before it is told; the call leaves from the address its LOCK came to, by the
+same transport and version, and repeats the client's own file handle, owner and range to the byte, because
+that is all a client recognises it by (Linux 6.1 compares those and the server's address, not the cookie). A
+client that blocked with LOCK_MSG is told by GRANTED_MSG and answers with GRANTED_RES; every other is told by
+GRANTED.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, Protocol
+
+from pydaemons.engine.entropy import Entropy
+from pydaemons.engine.protocol import Now
+from pydaemons.engine.timers import Timers
+from pydaemons.nlm.hosts import Owner
+from pydaemons.nlm.procs import BY_NAME, MSG, RESULT
+from pydaemons.nlm.types import NLM_PROGRAM, Status, TestArgs
+from pydaemons.nlm.versions import args_codec
+from pydaemons.nlm.waiters import Waiter
+from pydaemons.sunrpc.client import Outcome, RpcClient, Target
+from pydaemons.sunrpc.program import Call
+from pydaemons.wire.errors import WireError
+
+GRANTED = BY_NAME["GRANTED"]
+BUSY_CLIENT = 10.0
+"""Seconds until a client that answered DENIED_GRACE_PERIOD is told again, as the kernel's server does."""
+TRIES = 6
+"""GRANTED is sent that often, the n-th wait being n times `nlm_timeout`, before the client counts as gone."""
+
+
+class Settings(Protocol):
+    """The tunable it follows."""
+
+    nlm_timeout: int
+
+
+class Request(NamedTuple):
+    """What must be remembered of a blocked LOCK to call its client back."""
+
+    fh: bytes
+    """The handle as the client sent it; the lock table may know the file by another key."""
+    offset: int
+    length: int
+    call: Call
+    """The call that asked: transport, addresses and version of the way back."""
+    asynchronous: bool
+    """It came by LOCK_MSG."""
+    since: float
+    """Wall clock, to be shown."""
+
+
+Blocked = Waiter[Owner, Request]
+Key = tuple[bytes, Owner, int, int, bool]
+
+
+def key_of(blocked: Blocked) -> Key:
+    """What makes two requests the same."""
+    return (blocked.file, blocked.owner, blocked.start, blocked.end, blocked.exclusive)
+
+
+class Grants:
+    """Locks granted after waiting whose clients have not acknowledged yet.
+
+    `give_up(blocked, now)` is called when a client refuses the lock or never answers: it must be released."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        rpc: RpcClient,
+        entropy: Entropy,
+        *,
+        hostname: bytes,
+        give_up: Callable[[Blocked, Now], None],
+    ) -> None:
+        self._settings = settings
+        self._rpc = rpc
+        self._hostname = hostname
+        self._give_up = give_up
+        self._open: dict[Key, Blocked] = {}
+        self._handles: dict[Key, object] = {}
+        self._cookies: dict[bytes, Key] = {}
+        self._sent: dict[Key, int] = {}
+        self._timers: Timers[Key] = Timers()
+        self._next_cookie = entropy.getrandbits(63)
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def __iter__(self) -> Iterator[Blocked]:
+        return iter(list(self._open.values()))
+
+    def find(self, key: Key) -> Blocked | None:
+        """The unacknowledged grant of exactly this lock."""
+        return self._open.get(key)
+
+    def tell(self, blocked: Blocked, now: Now) -> None:
+        """The lock was taken for this client: tell it until it says it knows."""
+        key = key_of(blocked)
+        self._open[key] = blocked
+        self._sent[key] = 0
+        self._send(key, blocked, now)
+
+    def settle(self, key: Key) -> None:
+        """The client knows, or the lock is gone again: stop telling."""
+        if self._open.pop(key, None) is None:
+            return
+        self._timers.cancel(key)
+        self._sent.pop(key, None)
+        handle = self._handles.pop(key, None)
+        if handle is not None:
+            self._rpc.cancel(handle)
+        self._cookies = {cookie: other for cookie, other in self._cookies.items() if other != key}
+
+    def acknowledged(self, cookie: bytes, address: str, status: int, now: Now) -> None:
+        """GRANTED_RES came from `address`; one that belongs to nothing, or to another host's lock, is
+        ignored."""
+        key = self._cookies.get(cookie)
+        blocked = None if key is None else self._open.get(key)
+        if blocked is not None and blocked.owner.host.address == address:
+            self._judge(blocked, status, now)
+
+    def deadline(self) -> float | None:
+        """When `tick` is wanted."""
+        return self._timers.deadline()
+
+    def tick(self, now: Now) -> None:
+        """Send again what is due."""
+        for key in list(self._timers.due(now.mono)):
+            blocked = self._open.get(key)
+            if blocked is None:
+                continue
+            if self._sent[key] >= TRIES:
+                self._refused(blocked, now)
+            else:
+                self._send(key, blocked, now)
+
+    def _schedule(self) -> tuple[float, ...]:
+        return tuple(float(n * self._settings.nlm_timeout) for n in range(1, TRIES + 1))
+
+    def _send(self, key: Key, blocked: Blocked, now: Now) -> None:
+        self._next_cookie = self._next_cookie + 1 & 2**64 - 1
+        cookie = self._next_cookie.to_bytes(8, "big")
+        request = blocked.payload
+        version, origin = request.call.version, request.call.origin
+        args = args_codec(GRANTED.args, version).pack(
+            TestArgs(
+                cookie,
+                blocked.exclusive,
+                self._hostname,
+                request.fh,
+                blocked.owner.oh,
+                blocked.owner.svid,
+                request.offset,
+                request.length,
+            )
+        )
+        target = Target(
+            host=origin.peer.host,
+            program=NLM_PROGRAM,
+            version=version,
+            transport=origin.transport,
+            source=origin.local.host,
+        )
+        if request.asynchronous:
+            sent = self._sent[key]
+            self._cookies[cookie] = key
+            self._sent[key] = sent + 1
+            self._timers.set(key, now.mono + self._schedule()[sent])
+            self._rpc.call(target, GRANTED.number + MSG, args, schedule=(), done=None, now=now)
+            return
+
+        def done(outcome: Outcome, now: Now) -> None:
+            if self._open.get(key) is not blocked:
+                return
+            self._handles.pop(key, None)
+            if outcome.data is None:
+                self._refused(blocked, now)
+                return
+            try:
+                self._judge(blocked, RESULT.unpack(outcome.data, 0).status, now)
+            except WireError:
+                self._refused(blocked, now)
+
+        self._handles[key] = self._rpc.call(
+            target, GRANTED.number, args, schedule=self._schedule(), done=done, now=now
+        )
+
+    def _judge(self, blocked: Blocked, status: int, now: Now) -> None:
+        if status == Status.GRANTED:
+            self.settle(key_of(blocked))
+        elif status == Status.DENIED_GRACE_PERIOD:
+            self._sent[key_of(blocked)] = 0
+            self._timers.set(key_of(blocked), now.mono + BUSY_CLIENT)
+        else:
+            self._refused(blocked, now)
+
+    def _refused(self, blocked: Blocked, now: Now) -> None:
+        self.settle(key_of(blocked))
+        self._give_up(blocked, now)

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Clients and their lock owners. A client is an address; what it calls itself is kept to be shown, not
+believed.
+
+Names come from the network: identified by them, one host could free another's locks by borrowing its name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pydaemons.engine.protocol import Now
+
+
+class Owner:
+    """Who holds a lock: a client's `svid` (its process, or a number standing for one). One object per pair,
+    compared by identity."""
+
+    __slots__ = ("host", "oh", "svid")
+
+    def __init__(self, host: Host, svid: int, oh: bytes) -> None:
+        self.host = host
+        self.svid = svid
+        self.oh = oh
+        """The owner handle it last showed, reported to others whom it keeps waiting."""
+
+    def __repr__(self) -> str:
+        return f"<{self.svid}@{self.host.address}>"
+
+
+class Host:
+    """One client."""
+
+    __slots__ = ("address", "first_seen", "last_seen", "monitored", "name", "owners", "state")
+
+    def __init__(self, address: str, name: bytes, now: Now) -> None:
+        self.address = address
+        self.name = name
+        """caller_name as last seen, or empty."""
+        self.owners: dict[int, Owner] = {}
+        self.monitored = False
+        self.state = 0
+        """The NSM state number its locks came with, 0 when it told none."""
+        self.first_seen = now.wall
+        self.last_seen = now.wall
+
+    def owner(self, svid: int, oh: bytes) -> Owner:
+        """The owner of that number, made when new."""
+        owner = self.owners.get(svid)
+        if owner is None:
+            owner = self.owners[svid] = Owner(self, svid, oh)
+        else:
+            owner.oh = oh
+        return owner
+
+
+class Hosts:
+    """All clients that hold or wait for anything, or did lately, by address."""
+
+    def __init__(self) -> None:
+        self._hosts: dict[str, Host] = {}
+        self.find = self._hosts.get
+        """`find(address)`: the client, if it is known."""
+
+    def __len__(self) -> int:
+        return len(self._hosts)
+
+    def __iter__(self) -> Iterator[Host]:
+        return iter(list(self._hosts.values()))
+
+    def get(self, address: str, name: bytes, now: Now) -> Host:
+        """The client, made when new."""
+        host = self._hosts.get(address)
+        if host is None:
+            host = self._hosts[address] = Host(address, name, now)
+        host.last_seen = now.wall
+        if name:
+            host.name = name
+        return host
+
+    def remove(self, host: Host) -> None:
+        """Forget a client that neither holds nor waits for anything."""
+        self._hosts.pop(host.address, None)

@@ -1,0 +1,444 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lock manager's rules (X/Open XNFS 3W chapter 10, with the choices of Linux where that leaves any). Read
+`lock`, then `unlock`: the others are variations. procs.py decodes and dispatches, locktable.py knows the
+ranges, waiters.py the queue, grants.py calls clients back.
+
+All rules have the shape `(arguments, call, now) -> result`. A client is where its packets come from
+(hosts.py); a lock's owner is a client and an svid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from pydaemons.engine.entropy import Entropy
+from pydaemons.engine.protocol import Now
+from pydaemons.nlm.deadlock import would_deadlock
+from pydaemons.nlm.grace import Grace
+from pydaemons.nlm.grants import Blocked, Grants, Request, key_of
+from pydaemons.nlm.hosts import Host, Hosts, Owner
+from pydaemons.nlm.locktable import Holder, LockTable
+from pydaemons.nlm.ranges import EOF, to_length, to_range
+from pydaemons.nlm.shares import Shares
+from pydaemons.nlm.types import (
+    NLM_PROGRAM,
+    CancelArgs,
+    FreeAllArgs,
+    HolderBody,
+    LockArgs,
+    Result,
+    ShareArgs,
+    ShareResult,
+    Status,
+    StatusArgs,
+    TestArgs,
+    TestResult,
+    UnlockArgs,
+)
+from pydaemons.nlm.waiters import Waiters
+from pydaemons.sunrpc.client import RpcClient, Target
+from pydaemons.sunrpc.program import Call
+from pydaemons.sunrpc.xdr import NOTHING, Void
+
+GRANTED = int(Status.GRANTED)
+LINGER = 300.0
+"""Seconds between looks for clients that neither hold nor wait for anything any more. A client stays
+monitored until the second such look, so that one that locks and unlocks does not cost a durable write each
+time."""
+LOCK_MSG = 7
+
+_result = tuple.__new__
+"""`_result(Result, (cookie, status))`: a Result without the detour through its Python-level constructor."""
+
+
+class Settings(Protocol):
+    """The tunables these rules follow."""
+
+    nlm_timeout: int
+    nlm_grace_period: int
+    nlm_max_locks: int
+    nlm_max_blocked: int
+
+
+class Monitor(Protocol):
+    """The status monitor, ours or the host's: who must be told when we, or who tells us when they, lost their
+    memory."""
+
+    def watch(self, address: str, name: bytes, now: Now) -> None:
+        """Monitor this client; durable before the answer that depends on it leaves."""
+
+    def unwatch(self, address: str, now: Now) -> None:
+        """No longer."""
+
+    def notified(self, mon_name: bytes, state: int, priv: bytes, now: Now) -> None:
+        """The host's status monitor reports a restarted client (procedure 16)."""
+
+
+class Server:
+    """State and rules of one lock manager. `forget(address)` is called when what was answered to a host means
+    nothing any more; `refuse` makes every new lock fail with DENIED_NOLOCKS, so that clients fail fast
+    instead of hanging."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        monitor: Monitor,
+        rpc: RpcClient,
+        entropy: Entropy,
+        hostname: bytes,
+        forget: Callable[[str | None], None] = lambda address: None,
+        key: Callable[[bytes], bytes] | None = None,
+        refuse: bool = False,
+    ) -> None:
+        self.settings = settings
+        self.refuse = refuse
+        self.grace = Grace(settings)
+        self.hosts = Hosts()
+        self.table: LockTable[Owner] = LockTable()
+        self.waiters: Waiters[Owner, Request] = Waiters()
+        self.shares: Shares[tuple[Host, bytes]] = Shares()
+        self.grants = Grants(settings, rpc, entropy, hostname=hostname, give_up=self._not_wanted)
+        self.counts: dict[str, list[int]] = {
+            name: [0] * len(Status) for name in ("TEST", "LOCK", "CANCEL", "UNLOCK", "SHARE", "UNSHARE")
+        }
+        """How often each rule decided what, by status number."""
+        self._locks, self._unlocks = self.counts["LOCK"], self.counts["UNLOCK"]
+        self._monitor = monitor
+        self._rpc = rpc
+        self._forget = forget
+        self._key = key
+        self._idle: set[Host] = set()
+        self._look_at: float | None = None
+
+    # -- the rules
+
+    def null(self, args: Void, call: Call, now: Now) -> Void:
+        """NULL: here I am."""
+        return NOTHING
+
+    def lock(self, args: LockArgs, call: Call, now: Now, *, monitored: bool = True) -> Result:
+        """LOCK: take a lock, or wait for it."""
+        cookie, block, exclusive, name, fh, oh, svid, offset, length, reclaim, state = args
+        if self.grace.active is not reclaim:
+            # in grace only what was held before; afterwards it is too late to claim it
+            self._locks[Status.DENIED_GRACE_PERIOD] += 1
+            return Result(cookie, Status.DENIED_GRACE_PERIOD)
+        span = to_range(offset, length)
+        if span is None or not fh or self.refuse or len(self.table) >= self.settings.nlm_max_locks:
+            return self._no_lock(cookie, self._locks, fh, span)
+        start, end = span
+        host = self.hosts.get(call.origin.peer.host, name, now)
+        owner = host.owner(svid, oh)
+        file = fh if self._key is None else self._key(fh)
+        holder = self.table.lock(file, owner, start, end, exclusive)
+        if holder is not None:
+            if not block:
+                self._locks[Status.DENIED] += 1
+                return Result(cookie, Status.DENIED)
+            return self._wait(args, call, owner, (file, start, end), now)
+        if not host.monitored and monitored:
+            self._watch(host, now)
+        if state:
+            host.state = state
+        if self.grants or self.waiters.count(file):
+            key = (file, owner, start, end, exclusive)
+            self.grants.settle(key)
+            self.waiters.cancel(*key)
+            if not exclusive:
+                self._serve(file, start, end, now)
+        self._locks[GRANTED] += 1
+        return _result(Result, (cookie, GRANTED))
+
+    def nm_lock(self, args: LockArgs, call: Call, now: Now) -> Result:
+        """NM_LOCK: a lock of a client that is not monitored; it never blocks (XNFS, NLM_NM_LOCK)."""
+        return self.lock(args._replace(block=False), call, now, monitored=False)
+
+    def unlock(self, args: UnlockArgs, call: Call, now: Now) -> Result:
+        """UNLOCK: free a range, all or part of what is held. Nothing held there is a success too."""
+        cookie, _, fh, _, svid, offset, length = args
+        if self.grace.active:
+            self._unlocks[Status.DENIED_GRACE_PERIOD] += 1
+            return Result(cookie, Status.DENIED_GRACE_PERIOD)
+        span = to_range(offset, length)
+        if span is None:
+            self._unlocks[Status.FBIG] += 1
+            return Result(cookie, Status.FBIG)
+        host = self.hosts.find(call.origin.peer.host)
+        owner = None if host is None else host.owners.get(svid)
+        if owner is not None:
+            start, end = span
+            file = fh if self._key is None else self._key(fh)
+            if self.table.unlock(file, owner, start, end):
+                if self.grants:
+                    self._settle_freed(file, owner, start, end)
+                if self.waiters.count(file):
+                    self._serve(file, start, end, now)
+        self._unlocks[GRANTED] += 1
+        return _result(Result, (cookie, GRANTED))
+
+    def test(self, args: TestArgs, call: Call, now: Now) -> TestResult:
+        """TEST: would this lock be granted? If not, who is in the way."""
+        counts = self.counts["TEST"]
+        if self.grace.active:
+            counts[Status.DENIED_GRACE_PERIOD] += 1
+            return TestResult(args.cookie, Status.DENIED_GRACE_PERIOD, None)
+        span = to_range(args.offset, args.length)
+        if span is None or not args.fh or self.refuse:
+            return TestResult(args.cookie, self._no_lock(args.cookie, counts, args.fh, span).status, None)
+        host = self.hosts.find(call.origin.peer.host)
+        asker = None if host is None else host.owners.get(args.svid)
+        file = args.fh if self._key is None else self._key(args.fh)
+        holder = self.table.test(file, asker, span[0], span[1], args.exclusive)
+        if holder is None:
+            counts[GRANTED] += 1
+            return TestResult(args.cookie, GRANTED, None)
+        counts[Status.DENIED] += 1
+        return TestResult(args.cookie, Status.DENIED, holder_body(holder))
+
+    def cancel(self, args: CancelArgs, call: Call, now: Now) -> Result:
+        """CANCEL: no longer wait. What was granted meanwhile is DENIED, so that the client unlocks it; what
+        never waited is a success (both as Linux has it)."""
+        counts = self.counts["CANCEL"]
+        status = Status.GRANTED
+        span = to_range(args.offset, args.length)
+        if self.grace.active:
+            status = Status.DENIED_GRACE_PERIOD
+        elif span is None:
+            status = Status.FBIG
+        else:
+            host = self.hosts.find(call.origin.peer.host)
+            owner = None if host is None else host.owners.get(args.svid)
+            if owner is not None:
+                file = args.fh if self._key is None else self._key(args.fh)
+                key = (file, owner, span[0], span[1], args.exclusive)
+                if self.waiters.cancel(*key) is None and self.grants.find(key) is not None:
+                    self.grants.settle(key)
+                    status = Status.DENIED
+        counts[status] += 1
+        return Result(args.cookie, status)
+
+    def granted(self, args: TestArgs, call: Call, now: Now) -> Result:
+        """GRANTED: a server tells that a lock we waited for is ours. We are nobody's client."""
+        return Result(args.cookie, Status.DENIED)
+
+    def granted_result(self, args: Result, call: Call, now: Now) -> Void:
+        """GRANTED_RES: a client acknowledges our GRANTED_MSG."""
+        self.grants.acknowledged(args.cookie, call.origin.peer.host, args.status, now)
+        return NOTHING
+
+    def share(self, args: ShareArgs, call: Call, now: Now) -> ShareResult:
+        """SHARE: open a file and forbid others some ways of opening it (DOS sharing modes)."""
+        status = Status.GRANTED
+        if self.grace.active and not args.reclaim:
+            status = Status.DENIED_GRACE_PERIOD
+        elif self.refuse:
+            status = Status.DENIED_NOLOCKS
+        elif not args.fh:
+            status = Status.STALE_FH
+        elif args.mode > 3 or args.access > 3:
+            status = Status.FAILED
+        else:
+            host = self.hosts.get(call.origin.peer.host, args.caller_name, now)
+            file = args.fh if self._key is None else self._key(args.fh)
+            if not self.shares.share(file, (host, args.oh), args.access, args.mode):
+                status = Status.DENIED
+            elif not host.monitored:
+                self._watch(host, now)
+        self.counts["SHARE"][status] += 1
+        return ShareResult(args.cookie, status, 0)
+
+    def unshare(self, args: ShareArgs, call: Call, now: Now) -> ShareResult:
+        """UNSHARE: take back one SHARE. Nothing to take back is a success, as UNLOCK has it."""
+        status = Status.GRANTED
+        if self.grace.active:
+            status = Status.DENIED_GRACE_PERIOD
+        else:
+            host = self.hosts.find(call.origin.peer.host)
+            if host is not None:
+                file = args.fh if self._key is None else self._key(args.fh)
+                self.shares.unshare(file, (host, args.oh), args.access, args.mode)
+        self.counts["UNSHARE"][status] += 1
+        return ShareResult(args.cookie, status, 0)
+
+    def free_all(self, args: FreeAllArgs, call: Call, now: Now) -> Void:
+        """FREE_ALL: the caller lost its memory of all it held. Only its own: whatever name it gives, it is
+        the host the packet comes from."""
+        self.host_restarted(call.origin.peer.host, args.state, now)
+        return NOTHING
+
+    def sm_notify(self, args: StatusArgs, call: Call, now: Now) -> Void:
+        """SM_NOTIFY: this host's status monitor says that a client restarted. From nowhere else."""
+        if call.origin.peer.host in {"127.0.0.1", "::1"}:
+            self._monitor.notified(args.mon_name, args.state, args.priv, now)
+        return NOTHING
+
+    # -- what others tell
+
+    def answer(self, call: Call, procedure: int, result: bytes, now: Now) -> None:
+        """Bring the result of a `*_MSG` call back by its `*_RES` procedure, once: whoever misses it asks
+        again."""
+        origin = call.origin
+        target = Target(
+            host=origin.peer.host,
+            program=NLM_PROGRAM,
+            version=call.version,
+            transport=origin.transport,
+            source=origin.local.host,
+        )
+        self._rpc.call(target, procedure, result, schedule=(), done=None, now=now)
+
+    def host_restarted(self, address: str, state: int, now: Now) -> int:
+        """All locks, shares and waits of a client are void. The number of locks and shares freed."""
+        freed = 0
+        host = self.hosts.find(address)
+        if host is not None:
+            freed = self.release(lambda owner: owner.host is host, now)
+            freed += self.shares.drop(lambda owner: owner[0] is host)
+            host.state = state
+        self._forget(address)
+        return freed
+
+    def release(self, match: Callable[[Owner], bool], now: Now) -> int:
+        """Free every lock and forget every wait of the owners that match; how many locks were freed."""
+        before = len(self.table)
+        for blocked in list(self.grants):
+            if match(blocked.owner):
+                self.grants.settle(key_of(blocked))
+        self.waiters.drop(match)
+        files = self.table.drop(match)
+        freed = before - len(self.table)
+        for file in files:
+            self._serve(file, 0, EOF, now)
+        return freed
+
+    def release_file(self, file: bytes, now: Now) -> int:
+        """Free every lock on a file (by the lock table's key) and serve those who wait for it."""
+        freed = self.table.release_file(file)
+        for blocked in list(self.grants):
+            if blocked.file == file:
+                self.grants.settle(key_of(blocked))
+        self._serve(file, 0, EOF, now)
+        return freed
+
+    def drop_all(self, now: Now) -> int:
+        """Void everything and start a grace period, as the kernel's lockd does at SIGKILL."""
+        freed = len(self.table)
+        for blocked in list(self.grants):
+            self.grants.settle(key_of(blocked))
+        self.waiters.drop(lambda owner: True)
+        self.table.clear()
+        self.shares.clear()
+        self._forget(None)
+        self.grace.end()
+        self.grace.start(now.mono)
+        return freed
+
+    def tick(self, now: Now) -> bool:
+        """Do what is due; True when the grace period ended just now."""
+        self.grants.tick(now)
+        if self._look_at is not None and now.mono >= self._look_at:
+            self._look_for_idle(now)
+        return self.grace.tick(now.mono)
+
+    def deadline(self) -> float | None:
+        """When `tick` is wanted."""
+        times = [t for t in (self.grants.deadline(), self.grace.until, self._look_at) if t is not None]
+        return min(times, default=None)
+
+    # -- how it is done
+
+    def _no_lock(self, cookie: bytes, counts: list[int], fh: bytes, span: tuple[int, int] | None) -> Result:
+        """Why nothing can be locked: the range, the file, or we."""
+        if self.refuse or (fh and span is not None):
+            status = Status.DENIED_NOLOCKS
+        else:
+            status = Status.FBIG if fh else Status.STALE_FH
+        counts[status] += 1
+        return Result(cookie, status)
+
+    def _wait(
+        self, args: LockArgs, call: Call, owner: Owner, wanted: tuple[bytes, int, int], now: Now
+    ) -> Result:
+        """A blocking LOCK that cannot be had now. The client may repeat it as often as it likes: it waits
+        once."""
+        file, start, end = wanted
+        blockers = self.table.conflicts(file, owner, start, end, args.exclusive)
+        waiting = self.waiters.find(file, owner, start, end, args.exclusive)
+        if waiting is None and would_deadlock(
+            owner, blockers, lambda other: self.waiters.blockers(self.table, other)
+        ):
+            self._locks[Status.DEADLCK] += 1
+            return Result(args.cookie, Status.DEADLCK)
+        procedure: Any = call.procedure
+        asynchronous = procedure.number == LOCK_MSG
+        request = Request(args.fh, args.offset, args.length, call, asynchronous, now.wall)
+        if waiting is not None:
+            waiting.payload = request._replace(since=waiting.payload.since)
+        elif len(self.waiters) >= self.settings.nlm_max_blocked:
+            self._locks[Status.DENIED_NOLOCKS] += 1
+            return Result(args.cookie, Status.DENIED_NOLOCKS)
+        else:
+            self.waiters.add(file, owner, start, end, args.exclusive, request)
+        if not owner.host.monitored:
+            self._watch(owner.host, now)
+        self._locks[Status.BLOCKED] += 1
+        return Result(args.cookie, Status.BLOCKED)
+
+    def _serve(self, file: bytes, start: int, end: int, now: Now) -> None:
+        """Bytes became free: whoever waited for them and can have its lock now has it, and is told."""
+        for blocked in self.waiters.ready(self.table, file, start, end):
+            self.grants.tell(blocked, now)
+
+    def _settle_freed(self, file: bytes, owner: Owner, start: int, end: int) -> None:
+        """The client unlocked what it was being told it has: it knows."""
+        for blocked in self.grants:
+            if (
+                blocked.file == file
+                and blocked.owner is owner
+                and blocked.start < end
+                and start < blocked.end
+            ):
+                self.grants.settle(key_of(blocked))
+
+    def _not_wanted(self, blocked: Blocked, now: Now) -> None:
+        """A client refused the lock it was granted, or never answered: it goes to the next."""
+        if self.table.unlock(blocked.file, blocked.owner, blocked.start, blocked.end):
+            self._serve(blocked.file, blocked.start, blocked.end, now)
+
+    def _watch(self, host: Host, now: Now) -> None:
+        host.monitored = True
+        self._monitor.watch(host.address, host.name, now)
+        if self._look_at is None:
+            self._look_at = now.mono + LINGER
+
+    def _look_for_idle(self, now: Now) -> None:
+        """Forget owners that hold nothing, and hosts that held nothing at two looks in a row."""
+        busy = self.table.owners()
+        busy.update(waiter.owner for waiter in self.waiters.waiters())
+        sharers = {share.owner[0] for _, share in self.shares.shares()}
+        idle = set()
+        for host in self.hosts:
+            host.owners = {svid: owner for svid, owner in host.owners.items() if owner in busy}
+            if host.owners or host in sharers:
+                continue
+            if host not in self._idle:
+                idle.add(host)
+                continue
+            self.hosts.remove(host)
+            if host.monitored:
+                self._monitor.unwatch(host.address, now)
+        self._idle = idle
+        self._look_at = now.mono + LINGER if len(self.hosts) else None
+
+
+def holder_body(holder: Holder[Owner]) -> HolderBody:
+    """A held lock as TEST reports it."""
+    return HolderBody(
+        holder.exclusive,
+        holder.owner.svid,
+        holder.owner.oh,
+        holder.start,
+        to_length(holder.start, holder.end),
+    )
