@@ -4,11 +4,12 @@
 Both keep the same rules: an exclusive lock conflicts with every overlapping lock of another owner, a shared
 one with exclusive ones; an owner never conflicts with itself, its newest lock replaces its older ones byte by
 byte (upgrade, downgrade, split), and its neighbouring ranges of one mode are one. `FewLocks` is a list that
-is read through. `ManyLocks` keeps, per owner and mode, the owner's ranges (one span, or `Spans`), and over
-all owners one index per mode that answers who else holds something here.
+is read through. `ManyLocks` keeps, per owner and mode, the owner's ranges, and over all owners one index per
+mode that answers who else holds something here.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Generic, TypeAlias, TypeVar
 
 from pydaemons.nlm.intervals import Disjoint, Overlapping
@@ -87,63 +88,85 @@ def _keep(rows: list[Row[O]], row: Row[O], start: int, end: int) -> None:
 
 
 class _Held(Generic[O]):
-    """What each owner holds in one mode. Most hold one range, which is then kept as a bare span."""
+    """What each owner holds in one mode: `Spans`, or up to `PAIRS` ranges in one tuple (start, end, start,
+    ...).
+
+    Most owners hold one or two ranges of a file, for which `Spans` would be ten times as large.
+    """
 
     __slots__ = ("of",)
 
+    PAIRS = 4
+
     def __init__(self) -> None:
-        self.of: dict[O, Span | Spans] = {}
+        self.of: dict[O, tuple[int, ...] | Spans] = {}
 
     def spans(self, owner: O) -> Iterable[Span]:
-        held = self.of.get(owner)
-        if held is None:
-            return NOTHING
-        return (held,) if isinstance(held, tuple) else held
+        held = self.of.get(owner, ())
+        return _pairs(held) if isinstance(held, tuple) else held
 
     def add(self, owner: O, start: int, end: int) -> tuple[Sequence[Span], int, int] | None:
-        """As `Spans.add`."""
+        """As `Spans.add`, in any order."""
         held = self.of.get(owner)
         if held is None:
             self.of[owner] = (start, end)
             return NOTHING, start, end
-        if isinstance(held, tuple):
-            low, high = held
-            if low <= start and end <= high:
+        if isinstance(held, Spans):
+            return held.add(start, end)
+        rest: list[int] = []
+        swallowed: list[Span] = []
+        first, last = start, end
+        for low, high in _pairs(held):
+            if high < start or end < low:
+                rest += (low, high)
+            elif low <= start and end <= high:
                 return None
-            if end < low or high < start:
-                self.of[owner] = Spans((held, (start, end)))
-                return NOTHING, start, end
-            low, high = self.of[owner] = (min(low, start), max(high, end))
-            return (held,), low, high
-        return held.add(start, end)
+            else:
+                swallowed.append((low, high))
+                first, last = min(first, low), max(last, high)
+        self._keep(owner, (*rest, first, last))
+        return swallowed, first, last
 
     def cut(self, owner: O, start: int, end: int) -> tuple[Sequence[Span], Sequence[Span]]:
-        """As `Spans.cut`."""
+        """As `Spans.cut`, in any order."""
         held = self.of.get(owner)
         if held is None:
             return NOTHING, NOTHING
+        if held == (start, end):
+            del self.of[owner]
+            return ((start, end),), NOTHING
         if isinstance(held, Spans):
             taken, kept = held.cut(start, end)
-            if len(held) < 2:
-                self._shrink(owner, held)
+            if len(held) < self.PAIRS:
+                self._keep(owner, tuple(chain.from_iterable(held)))
             return taken, kept
-        low, high = held
-        if high <= start or end <= low:
-            return NOTHING, NOTHING
-        if start <= low and high <= end:
-            del self.of[owner]
-            return (held,), NOTHING
-        spans = Spans((held,))
-        _, kept = spans.cut(start, end)
-        self.of[owner] = spans
-        self._shrink(owner, spans)
-        return (held,), kept
+        rest: list[int] = []
+        out: list[Span] = []
+        pieces: list[Span] = []
+        for low, high in _pairs(held):
+            if high <= start or end <= low:
+                rest += (low, high)
+                continue
+            out.append((low, high))
+            if low < start:
+                pieces.append((low, start))
+            if end < high:
+                pieces.append((end, high))
+        if out:
+            self._keep(owner, (*rest, *chain.from_iterable(pieces)))
+        return out, pieces
 
-    def _shrink(self, owner: O, spans: Spans) -> None:
-        if len(spans) == 0:
+    def _keep(self, owner: O, pairs: tuple[int, ...]) -> None:
+        if not pairs:
             del self.of[owner]
-        elif len(spans) == 1:
-            self.of[owner] = next(iter(spans))
+        elif len(pairs) <= 2 * self.PAIRS:
+            self.of[owner] = pairs
+        else:
+            self.of[owner] = Spans(_pairs(pairs))
+
+
+def _pairs(flat: tuple[int, ...]) -> Iterable[Span]:
+    return zip(flat[::2], flat[1::2], strict=True)
 
 
 class ManyLocks(Generic[O]):
@@ -179,16 +202,17 @@ class ManyLocks(Generic[O]):
         """Every lock of another owner that forbids this one."""
         for other, low, high in self._written.others(start, end, owner):
             yield other, low, high, True
-        if exclusive and not self._alone(owner):
+        if exclusive:
             for other, low, high in self._shared.others(start, end, owner):
                 yield other, low, high, False
 
     def test(self, owner: O | None, start: int, end: int, exclusive: bool) -> Row[O] | None:
         """One lock of another owner that forbids this one."""
-        found = self._written.find_other(start, end, owner)
-        if found is not None:
-            return *found, True
-        if exclusive and not self._alone(owner):
+        if not _only(owner, self._writers.of):
+            found = self._written.find_other(start, end, owner)
+            if found is not None:
+                return *found, True
+        if exclusive and not _only(owner, self._readers.of):
             found = self._shared.find_other(start, end, owner)
             if found is not None:
                 return *found, False
@@ -233,11 +257,6 @@ class ManyLocks(Generic[O]):
         for owner in [owner for owner in self._readers.of if match(owner)]:
             self._unshare(owner, 0, EOF)
 
-    def _alone(self, owner: O | None) -> bool:
-        """Nobody but `owner` reads: its own shared locks, however many, need no search for another's."""
-        readers = self._readers.of
-        return not readers or (len(readers) == 1 and owner in readers)
-
     def _unwrite(self, owner: O, start: int, end: int) -> bool:
         taken, kept = self._writers.cut(owner, start, end)
         if len(taken) == len(self._written):
@@ -259,3 +278,8 @@ class ManyLocks(Generic[O]):
         for low, high in kept:
             self._shared.insert(low, high, owner)
         return bool(taken)
+
+
+def _only(owner: O | None, held: dict[O, tuple[int, ...] | Spans]) -> bool:
+    """Nobody but `owner` holds anything: its own locks, however many, need no search for another's."""
+    return not held or (len(held) == 1 and owner in held)

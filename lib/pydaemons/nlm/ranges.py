@@ -18,7 +18,7 @@ Span: TypeAlias = tuple[int, int]
 EOF = 1 << 63
 """One past the last byte that can be locked (offsets are at most 2**63 - 1, the largest file offset)."""
 
-LOAD = 512
+LOAD = 256
 """A bucket of packed columns that grows beyond this splits in two."""
 
 NOTHING: tuple[Span, ...] = ()
@@ -102,6 +102,13 @@ class Spans:
 
     def cut(self, start: int, end: int) -> tuple[Sequence[Span], Sequence[Span]]:
         """Take [start, end) out: the spans that stood there, and the pieces of them that stay."""
+        b = bisect_right(self._firsts, start) - 1
+        if b >= 0:  # most often one span as it was added
+            starts, ends = self._starts[b], self._ends[b]
+            i = bisect_left(starts, start)
+            if i < len(starts) and starts[i] == start and ends[i] == end:
+                self._delete(b, i)
+                return ((start, end),), NOTHING
         taken = self.take(start, end)
         if not taken:
             return NOTHING, NOTHING
@@ -140,6 +147,16 @@ class Spans:
             i = 0
         self._size -= len(taken)
         return taken
+
+    def _delete(self, b: int, i: int) -> None:
+        self._size -= 1
+        starts = self._starts[b]
+        if len(starts) == 1:
+            del self._firsts[b], self._starts[b], self._ends[b]
+            return
+        del starts[i], self._ends[b][i]
+        if i == 0:
+            self._firsts[b] = starts[0]
 
     def _insert(self, b: int, i: int, start: int, end: int) -> None:
         self._size += 1
