@@ -15,12 +15,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from hosts import inside
 from hosts.lab import Lab
 from hosts.machine import SystemdHost
 
 TESTS = Path(__file__).resolve().parent
+# machines that test are slow and busy: an example may take as long as it takes
+settings.register_profile("pydaemons", deadline=None)
+settings.load_profile("pydaemons")
+
 IN_CI = os.environ.get("CI", "").lower() in ("true", "1")
 
 

@@ -41,6 +41,8 @@ class Send(Effect):
     """Local address it must leave from; None lets the routing table choose."""
     privileged: bool = False
     """Leave from a port below 1024 (the peer checks it)."""
+    source_port: int | None = None
+    """Leave from this port, one that the shell listens on (datagrams only)."""
 
 
 @dataclass(frozen=True, slots=True)
