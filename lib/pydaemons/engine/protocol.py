@@ -43,7 +43,7 @@ class Origin:
     """Where a packet came from and where it arrived. Interned by the shell: one object per peer, local
     address and transport, compared by identity, so that engines may key caches by it."""
 
-    __slots__ = ("handle", "local", "peer", "transport")
+    __slots__ = ("__weakref__", "handle", "local", "peer", "transport")
 
     def __init__(self, transport: Transport, peer: Address, local: Address, handle: object = None) -> None:
         self.transport = transport

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What kit.main runs: the contract of a daemon. Floor 4 has one class of these each.
+
+In the order of a life: `arguments` (its own options), `compose` (its engine, nothing opened for the network
+yet), `start` (listeners; READY is sent when it returns), then `reload`, `signal`, `status` as they come, and
+`stop`. All of it happens in the loop's thread.
+"""
+
+from __future__ import annotations
+
+import argparse
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from pydaemons.engine.protocol import Engine
+from pydaemons.kit.driver import Driver
+from pydaemons.kit.log import Log
+from pydaemons.kit.notify import Notifier
+from pydaemons.kit.sockets import Inherited
+from pydaemons.kit.statefile import StateFolder
+from pydaemons.tunables.declare import Configuration, TunableChanged
+
+
+class CannotRun(Exception):
+    """The daemon cannot run as things are; the text is for the administrator, `status` for systemd."""
+
+    def __init__(self, message: str, status: int = 1) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Shell:
+    """Where a daemon finds itself: its folders, its log, and what systemd gave it."""
+
+    config: str
+    """The main configuration file."""
+    run_dir: str
+    state_dir: str
+    state: StateFolder
+    """The folder that Persist effects write to; `state.read()` is what they left."""
+    log: Log
+    notify: Notifier
+    arguments: argparse.Namespace
+    """The command line, with the daemon's own options."""
+    inherited: list[Inherited] = field(default_factory=list)
+    """Listeners and stored descriptors (see sockets.take_listener); whoever uses one takes it out."""
+
+
+class Daemon(ABC):
+    """One daemon."""
+
+    name: ClassVar[str]
+    """The program's name; also that of its files and folders."""
+    summary: ClassVar[str]
+    """A sentence for --help."""
+    configuration: Configuration
+    """Its settings; read, checked and put in force by kit.main at start and reload."""
+
+    def arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Add options of its own to the common ones."""
+
+    def check(self, shell: Shell) -> None:
+        """Judge what the declarations cannot (also for -n, so without touching anything). Raises CannotRun."""
+
+    @abstractmethod
+    def compose(self, shell: Shell) -> Engine:
+        """Put the engine together from settings and state. Raises CannotRun."""
+
+    @abstractmethod
+    async def start(self, driver: Driver) -> None:
+        """Register effect handlers, open listeners (`driver.listen`), begin. May take its time, retrying: the
+        loop runs, SIGTERM ends it. Raises CannotRun or OSError (BindError) when it cannot be."""
+
+    def reload(self, changes: Sequence[TunableChanged]) -> None:
+        """The configuration was read again and put in force. The engine is told of each change anyway."""
+
+    def signal(self, number: int) -> None:
+        """SIGUSR1 or SIGUSR2 came."""
+
+    def status(self) -> str:
+        """One line for people, shown by `systemctl status`."""
+        return ""
+
+    async def stop(self) -> None:
+        """Before the sockets close: last words to the network. Must end within seconds."""

@@ -1,0 +1,313 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs one engine on an asyncio loop: the only caller of the Engine protocol. Read Driver.commit and finish.
+
+Every batch goes the same way, whatever brought it (datagrams of a wakeup, records of a read, events, the
+deadline): the clock is read once; the engine takes the packets and returns replies; `commit` drains its
+effects and carries out the Persist ones; then, and only then, the replies leave; `finish` carries out the
+other effects in their order and arms the one timer from `deadline()`. Packets do not pass through asyncio's
+protocols: kit.batch and kit.streams read them from `loop.add_reader` callbacks.
+
+A bug of ours in an engine costs the packet that met it: it is logged in hex and dropped. When that repeats,
+the daemon leaves, for systemd to restart it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections import Counter, deque
+from collections.abc import Callable
+from time import monotonic
+from typing import Any, Protocol, TypeVar
+
+from pydaemons.engine.effects import Effect, Leave, Level, Log, Persist, Reply, Send
+from pydaemons.engine.events import Persisted, PersistFailed
+from pydaemons.engine.protocol import Engine, Now, Origin, Transport
+from pydaemons.kit import clock
+from pydaemons.kit.batch import DatagramPort, Datagrams
+from pydaemons.kit.log import Log as LogWriter
+from pydaemons.kit.notify import Notifier
+from pydaemons.kit.route import Route
+from pydaemons.kit.streams import StreamListener, Streams
+
+BUGS = 20
+"""Exceptions of the engine within BUGS_WITHIN seconds after which a restart is the better way on."""
+BUGS_WITHIN = 60.0
+HELD_REPLIES = 4096
+"""Replies kept while their batch's Persist waits for the disk; the oldest go first."""
+PERSIST_RETRY = 1.0
+"""Seconds between attempts to write what the disk refused."""
+LEAST_WAIT = 0.001
+"""Between two ticks, should an engine keep a deadline that has passed."""
+HEX_SHOWN = 2048
+
+BUG_ID = "7c1d0a6f3f0c4f7d9b0f4a2b6f2f6d11"
+"""MESSAGE_ID of an exception of the engine."""
+
+EffectType = TypeVar("EffectType", bound=Effect)
+
+
+class StateWriter(Protocol):
+    """What carries out Persist effects (kit.statefile)."""
+
+    def write(self, effects: list[Persist]) -> dict[str, str]:
+        """Make them durable; the names that could not be, each with why. Those are kept for `retry`."""
+
+    def retry(self) -> dict[str, str]:
+        """Try again what failed; what still fails."""
+
+
+class Driver:
+    """One engine, its sockets, its timer. Everything happens in the loop's thread."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        log: LogWriter,
+        notify: Notifier,
+        state: StateWriter | None = None,
+    ) -> None:
+        self.engine = engine
+        self.loop = loop
+        self.log = log
+        self.notify = notify
+        self.counts: Counter[str] = Counter()
+        """What happened in the shell: datagrams, records, replies, drops by reason."""
+        self.now = clock.now
+        self.changed: Callable[[], None] | None = None
+        """Called after each batch (see main: it offers the status line)."""
+        self.left: asyncio.Future[Leave] = loop.create_future()
+        """Resolved when the daemon shall end."""
+        self.datagrams = Datagrams(self)
+        self.streams = Streams(self)
+        self._state = state
+        self._handlers: dict[type[Effect], Callable[[Any, Now], None]] = {}
+        self._effects: list[Effect] = []
+        self._events: deque[object] = deque()
+        self._events_planned = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = float("inf")
+        self._bugs: deque[float] = deque(maxlen=BUGS)
+        self._failing: dict[str, str] = {}
+        self._held: deque[tuple[Origin, bytes]] = deque(maxlen=HELD_REPLIES)
+        self._unknown: set[type[Effect]] = set()
+        self.on(Reply, self._reply)
+        self.on(Send, self._send)
+        self.on(Log, self._log)
+        self.on(Leave, self._leave)
+
+    def on(self, kind: type[EffectType], carry_out: Callable[[EffectType, Now], None]) -> None:
+        """Have effects of exactly this type carried out by `carry_out(effect, now)`; a later call replaces an
+        earlier one. Persist is not for here: it goes before the replies."""
+        self._handlers[kind] = carry_out
+
+    def listen(self, sock: socket.socket) -> DatagramPort | StreamListener:
+        """Feed what comes in on a bound UDP or listening TCP socket to the engine. The socket is ours from
+        now on; closing what is returned closes it."""
+        if sock.type == socket.SOCK_DGRAM:
+            return self.datagrams.listen(sock)
+        return self.streams.listen(sock)
+
+    def post(self, event: object) -> None:
+        """Tell the engine of something, soon. From another thread: loop.call_soon_threadsafe(driver.post, e)."""
+        self._events.append(event)
+        if not self._events_planned:
+            self._events_planned = True
+            self.loop.call_soon(self._handle_events)
+
+    def leave(self, status: int = 0, reason: str = "") -> None:
+        """End the daemon (the first reason counts)."""
+        if not self.left.done():
+            self.left.set_result(Leave(status, reason))
+
+    def settle(self) -> None:
+        """A batch without a packet: for what the engine wants on its own account (at start)."""
+        now = self.now()
+        self.commit()
+        self.finish(now)
+
+    def close(self) -> None:
+        """Stop: close all sockets and timers. Replies already sent are the kernel's to deliver."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self.datagrams.close()
+        self.streams.close()
+
+    # ---- a batch: the ports call receive of the engine themselves, then these two
+
+    def commit(self) -> bool:
+        """Take the engine's effects and make its Persist ones durable. True: the replies of this batch may
+        leave now. False: give them to `hold`."""
+        try:
+            effects = list(self.engine.drain())
+        except Exception as error:
+            self.failed(error, None, None)
+            effects = []
+        if not effects:
+            return True
+        persist = [effect for effect in effects if type(effect) is Persist]
+        if not persist:
+            self._effects += effects
+            return True
+        self._effects += [effect for effect in effects if type(effect) is not Persist]
+        if self._state is None:
+            raise TypeError("the engine has state to keep and the daemon gave nowhere to keep it")
+        failures = self._state.write(persist)
+        self._persisted({effect.name for effect in persist}, failures)
+        if not failures:
+            return True
+        for effect in self._effects:
+            if type(effect) is Reply:
+                self._held.append((effect.origin, effect.data))
+        self._effects = [effect for effect in self._effects if type(effect) is not Reply]
+        return False
+
+    def finish(self, now: Now) -> None:
+        """Carry out the remaining effects and see to the timer."""
+        if self._effects:
+            effects, self._effects = self._effects, []
+            for effect in effects:
+                handler = self._handlers.get(type(effect))
+                if handler is None:
+                    self._nobody_for(type(effect))
+                    continue
+                try:
+                    handler(effect, now)
+                except Exception as error:
+                    self.failed(error, repr(effect).encode(), None)
+        deadline = self.engine.deadline()
+        if deadline is not None and deadline < self._timer_at:
+            self._arm(deadline)
+        if self.changed is not None:
+            self.changed()
+
+    def answer(self, origin: Origin, data: bytes) -> None:
+        """Send one answer, apart from its batch."""
+        handle = origin.handle
+        if isinstance(handle, Route):
+            handle.send(data)
+        else:
+            self.counts["replies to nowhere"] += 1
+
+    def hold(self, replies: list[tuple[Origin, bytes]]) -> None:
+        """Keep replies until what they promise is on disk."""
+        self._held.extend(replies)
+        self.counts["replies held for the disk"] += len(replies)
+
+    def failed(self, error: Exception, data: bytes | None, origin: Origin | None) -> None:
+        """An exception came out of the engine: log it with what caused it, and go on, or not."""
+        self.counts["exceptions"] += 1
+        import traceback  # noqa: PLC0415  # only when it is needed: it costs 10 ms at start
+
+        where = traceback.extract_tb(error.__traceback__)
+        last = f" at {where[-1].filename.rpartition('/')[2]}:{where[-1].lineno}" if where else ""
+        fields = {"EXCEPTION": "".join(traceback.format_exception(error))}
+        if origin is not None:
+            fields["PEER"] = f"{origin.transport.value} {origin.peer.host} {origin.peer.port}"
+        shown = ""
+        if data is not None:
+            fields["PACKET"] = data[:HEX_SHOWN].hex()
+            shown = f"; dropped: {fields['PACKET']}"
+        kind = f"{type(error).__name__}{last}"
+        text = f"bug, please report: {type(error).__name__}: {error}{last}{shown}"
+        self.log.log(Level.ERROR, text, fields, BUG_ID, kind)
+        at = monotonic()
+        self._bugs.append(at)
+        if len(self._bugs) == BUGS and at - self._bugs[0] < BUGS_WITHIN:
+            self.leave(1, f"{BUGS} exceptions within {BUGS_WITHIN:.0f} s")
+
+    # ---- events, timer, effects
+
+    def _handle_events(self) -> None:
+        self._events_planned = False
+        events, self._events = self._events, deque()
+        now = self.now()
+        for event in events:
+            try:
+                self.engine.handle(event, now)
+            except Exception as error:
+                self.failed(error, repr(event).encode(), None)
+        self.commit()
+        self.finish(now)
+
+    def _arm(self, at: float) -> None:
+        """One timer, moved only to come earlier: one that comes too early costs a tick, one cancelled and set
+        again at each batch would cost more."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at = at
+        self._timer = self.loop.call_at(at, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        self._timer_at = float("inf")
+        now = self.now()
+        deadline = self.engine.deadline()
+        if deadline is None:
+            return
+        if deadline > now.mono:
+            self._arm(deadline)
+            return
+        try:
+            self.engine.tick(now)
+        except Exception as error:
+            self.failed(error, None, None)
+        self._timer_at = now.mono + LEAST_WAIT  # finish arms nothing sooner
+        self.commit()
+        self.finish(now)
+        if self._timer is None:
+            self._timer_at = float("inf")
+            deadline = self.engine.deadline()
+            if deadline is not None:
+                self._arm(max(deadline, now.mono + LEAST_WAIT))
+
+    def _persisted(self, names: set[str], failures: dict[str, str]) -> None:
+        """Tell of what failed, and of what went right again."""
+        planned = bool(self._failing)
+        for name, error in failures.items():
+            if name not in self._failing:
+                self.log.error(
+                    f"cannot write state {name}: {error}; its answers wait, trying again", STATE_FILE=name
+                )
+                self.post(PersistFailed(name, error))
+            self._failing[name] = error
+        for name in names - failures.keys():
+            if self._failing.pop(name, None) is not None:
+                self.log.notice(f"state {name} is written again", STATE_FILE=name)
+                self.post(Persisted(name))
+        if self._failing and not planned:
+            self.loop.call_later(PERSIST_RETRY, self._retry_persist)
+        if not self._failing:
+            while self._held:
+                origin, data = self._held.popleft()
+                self.answer(origin, data)
+
+    def _retry_persist(self) -> None:
+        if self._state is None or not self._failing:
+            return
+        names = set(self._failing)
+        self._persisted(names, self._state.retry())
+        if self._failing:
+            self.loop.call_later(PERSIST_RETRY, self._retry_persist)
+
+    def _reply(self, effect: Reply, now: Now) -> None:
+        self.answer(effect.origin, effect.data)
+
+    def _send(self, effect: Send, now: Now) -> None:
+        if effect.transport is Transport.UDP:
+            self.datagrams.send(effect)
+        else:
+            self.streams.send(effect)
+
+    def _log(self, effect: Log, now: Now) -> None:
+        self.log.log(effect.level, effect.message, effect.fields, effect.message_id)
+
+    def _leave(self, effect: Leave, now: Now) -> None:
+        self.leave(effect.status, effect.reason)
+
+    def _nobody_for(self, kind: type[Effect]) -> None:
+        if kind not in self._unknown:
+            self._unknown.add(kind)
+            self.log.error(f"bug, please report: nobody carries out {kind.__name__}")

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Record marking: ONC RPC messages in a byte stream (RFC 5531 §11), without any I/O. Read Deframer.feed first.
+
+A record is one or more fragments; each fragment is a 4-byte header (highest bit: the last of its record, the
+other 31 its length) and that many bytes. Nearly every sender puts a record in one fragment and nearly every
+read ends with a whole one: that case is a slice and nothing else. Whatever way the stream is split, the same
+records come out.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+
+from pydaemons.wire.errors import WireError
+
+LAST = 0x80000000
+"""Header bit of the last fragment of a record."""
+
+HEADER = Struct(">I")
+
+
+def mark(size: int) -> bytes:
+    """The header of a record of `size` bytes sent as one fragment."""
+    return HEADER.pack(LAST | size)
+
+
+def frame(record: bytes) -> bytes:
+    """`record` as it goes into the stream."""
+    return HEADER.pack(LAST | len(record)) + record
+
+
+class Deframer:
+    """The receiving end of one stream. `limit` bounds a record's size: a peer must not make us hold more."""
+
+    __slots__ = ("_head", "_last", "_left", "_limit", "_record", "_whole")
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._whole = True
+        """Between two records: nothing is kept."""
+        self._head = b""
+        """A header of which fewer than 4 bytes have come."""
+        self._left = 0
+        """Bytes of the current fragment still to come."""
+        self._last = False
+        """The current fragment ends its record."""
+        self._record = bytearray()
+        """What has come of the current record."""
+
+    @property
+    def pending(self) -> bool:
+        """A record has begun and is not complete."""
+        return not self._whole
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The records that `data`, the next bytes of the stream, completes. WireError (its offset counted in
+        `data`) when a record exceeds the limit: the stream has lost its meaning and must be closed."""
+        records: list[bytes] = []
+        unpack = HEADER.unpack_from
+        limit = self._limit
+        size = len(data)
+        offset = 0
+        while offset < size:
+            if self._whole:
+                while (start := offset + 4) <= size:
+                    length = unpack(data, offset)[0] - LAST
+                    end = start + length
+                    if length < 0 or end > size:
+                        break
+                    if length > limit:
+                        raise WireError(f"a record of more than {limit} bytes", offset)
+                    records.append(data[start:end])
+                    offset = end
+                if offset == size:
+                    break
+            offset = self._assemble(data, offset, records)
+        return records
+
+    def _assemble(self, data: bytes, offset: int, records: list[bytes]) -> int:
+        """The general case: go on with the record begun until it is complete or `data` ends; where that is."""
+        self._whole = False
+        size = len(data)
+        record = self._record
+        while offset < size:
+            if not self._left:
+                head = self._head + data[offset : offset + 4 - len(self._head)]
+                offset += len(head) - len(self._head)
+                if len(head) < 4:
+                    self._head = head
+                    break
+                self._head = b""
+                header = HEADER.unpack(head)[0]
+                self._last = header >= LAST
+                self._left = header & ~LAST
+                if len(record) + self._left > self._limit:
+                    raise WireError(f"a record of more than {self._limit} bytes", max(offset - 4, 0))
+            chunk = data[offset : offset + self._left]
+            offset += len(chunk)
+            self._left -= len(chunk)
+            record += chunk
+            if self._last and not self._left:
+                records.append(bytes(record))
+                record.clear()
+                self._last = False
+                self._whole = True
+                break
+        return offset
