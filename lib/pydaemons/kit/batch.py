@@ -24,7 +24,15 @@ from weakref import WeakValueDictionary
 from pydaemons.engine.effects import Send, SendFailed
 from pydaemons.engine.protocol import Address, Origin, Transport
 from pydaemons.kit.route import Route
-from pydaemons.kit.sockets import PRIVILEGED, BindError, address_of, bind_udp, family_of, scope_name, to_sockaddr
+from pydaemons.kit.sockets import (
+    PRIVILEGED,
+    BindError,
+    address_of,
+    bind_udp,
+    family_of,
+    scope_name,
+    to_sockaddr,
+)
 
 if TYPE_CHECKING:
     from pydaemons.kit.driver import Driver
@@ -69,8 +77,12 @@ def _load() -> tuple[Callable[..., int], Callable[..., int]] | None:
     return functions
 
 
+def _missing(*arguments: object) -> int:
+    raise NotImplementedError("no recvmmsg here: DatagramPort reads by drain_plain")
+
+
 _LIBC = _load()
-_recvmmsg, _sendmmsg = _LIBC or (None, None)
+_recvmmsg, _sendmmsg = _LIBC or (_missing, _missing)
 
 
 def _align(size: int, to: int = 64) -> int:
@@ -156,7 +168,14 @@ class Arena:
         self.family = family
         self.key_size = family.name + family.control
         header, names = _MMSGHDR.size, _align(self.key_size, _WORD)
-        layout = {"rx": header, "tx": header, "iov": _IOVEC.size * 2, "name": names, "in": DATAGRAM, "out": DATAGRAM}
+        layout = {
+            "rx": header,
+            "tx": header,
+            "iov": _IOVEC.size * 2,
+            "name": names,
+            "in": DATAGRAM,
+            "out": DATAGRAM,
+        }
         start: dict[str, int] = {}
         size = 0
         for part, each in layout.items():
@@ -165,7 +184,7 @@ class Arena:
         self.memory = memory = mmap(-1, size)
         self._anchor = ctypes.c_char.from_buffer(memory)
         base = ctypes.addressof(self._anchor)
-        self.words = memoryview(memory).cast("N" if _WORD == 8 else "I")  # noqa: PLR2004
+        self.words = memoryview(memory).cast("L")
         self.ints = memoryview(memory).cast("i")
         self.rx_at, self.tx_at = base + start["rx"], base + start["tx"]
         self._tx_start = start["tx"]
@@ -314,7 +333,9 @@ class DatagramPort:
             if not driver.commit():
                 for i in answered[:ready]:
                     at = out_at[i]
-                    late.append((self._find_origin(memory[keys[i]]), memory[at : at + words[out_length_at[i]]]))
+                    late.append(
+                        (self._find_origin(memory[keys[i]]), memory[at : at + words[out_length_at[i]]])
+                    )
                 driver.hold(late)
             elif ready or late:
                 sent = _sendmmsg(fd, arena.tx_at, ready, _MSG_DONTWAIT) if ready else 0
@@ -344,7 +365,9 @@ class DatagramPort:
             if flags & socket.MSG_TRUNC:
                 driver.counts["datagrams too long"] += 1
                 continue
-            control = next((bytes(value) for level, kind, value in ancillary if kind == self._family.type), b"")
+            control = next(
+                (bytes(value) for level, kind, value in ancillary if kind == self._family.type), b""
+            )
             origin = self._intern(name, self._family.free_interface(control))
             try:
                 reply = driver.engine.receive(data, origin, now)
@@ -400,9 +423,10 @@ class DatagramPort:
         """A message that is too long (None) or came without its packet information."""
         flags = arena.ints[arena.flags_at[i]]
         key = arena.memory[arena.keys[i]]
-        arena.memory[arena.rx_slices[i]] = arena.rx_templates[i][:_LENGTH_AT] + arena.memory[
-            arena.rx_slices[i].start + _LENGTH_AT : arena.rx_slices[i].stop
-        ]
+        arena.memory[arena.rx_slices[i]] = (
+            arena.rx_templates[i][:_LENGTH_AT]
+            + arena.memory[arena.rx_slices[i].start + _LENGTH_AT : arena.rx_slices[i].stop]
+        )
         if flags & socket.MSG_TRUNC:
             self._driver.counts["datagrams too long"] += 1
             return None

@@ -23,7 +23,7 @@ from pydaemons.kit.statefile import StateFolder
 from pydaemons.tunables.declare import Configuration, TunableChanged
 
 
-class CannotRun(Exception):
+class StartError(Exception):
     """The daemon cannot run as things are; the text is for the administrator, `status` for systemd."""
 
     def __init__(self, message: str, status: int = 1) -> None:
@@ -59,30 +59,30 @@ class Daemon(ABC):
     configuration: Configuration
     """Its settings; read, checked and put in force by kit.main at start and reload."""
 
-    def arguments(self, parser: argparse.ArgumentParser) -> None:
+    def arguments(self, parser: argparse.ArgumentParser) -> None:  # noqa: B027
         """Add options of its own to the common ones."""
 
-    def check(self, shell: Shell) -> None:
-        """Judge what the declarations cannot (also for -n, so without touching anything). Raises CannotRun."""
+    def check(self, shell: Shell) -> None:  # noqa: B027
+        """Judge what the declarations cannot (for -n too: touch nothing). Raises StartError."""
 
     @abstractmethod
     def compose(self, shell: Shell) -> Engine:
-        """Put the engine together from settings and state. Raises CannotRun."""
+        """Put the engine together from settings and state. Raises StartError."""
 
     @abstractmethod
     async def start(self, driver: Driver) -> None:
         """Register effect handlers, open listeners (`driver.listen`), begin. May take its time, retrying: the
-        loop runs, SIGTERM ends it. Raises CannotRun or OSError (BindError) when it cannot be."""
+        loop runs, SIGTERM ends it. Raises StartError or OSError (BindError) when it cannot be."""
 
-    def reload(self, changes: Sequence[TunableChanged]) -> None:
+    def reload(self, changes: Sequence[TunableChanged]) -> None:  # noqa: B027
         """The configuration was read again and put in force. The engine is told of each change anyway."""
 
-    def signal(self, number: int) -> None:
+    def signal(self, number: int) -> None:  # noqa: B027
         """SIGUSR1 or SIGUSR2 came."""
 
     def status(self) -> str:
         """One line for people, shown by `systemctl status`."""
         return ""
 
-    async def stop(self) -> None:
+    async def stop(self) -> None:  # noqa: B027
         """Before the sockets close: last words to the network. Must end within seconds."""

@@ -111,7 +111,7 @@ class Driver:
         return self.streams.listen(sock)
 
     def post(self, event: object) -> None:
-        """Tell the engine of something, soon. From another thread: loop.call_soon_threadsafe(driver.post, e)."""
+        """Tell the engine of something, soon. Other threads: loop.call_soon_threadsafe(driver.post, e)."""
         self._events.append(event)
         if not self._events_planned:
             self._events_planned = True

@@ -32,7 +32,7 @@ _NO_FIELDS: Mapping[str, str] = {}
 
 
 def stderr_is_journal(environ: Mapping[str, str]) -> bool:
-    """Whether JOURNAL_STREAM names the very file that stderr is (it is inherited by children that redirect)."""
+    """Whether JOURNAL_STREAM names the very file stderr is: children inherit it and redirect."""
     try:
         device, _, inode = environ.get("JOURNAL_STREAM", "").partition(":")
         status = os.fstat(2)
@@ -43,7 +43,7 @@ def stderr_is_journal(environ: Mapping[str, str]) -> bool:
 
 def format_entry(fields: Mapping[str, str]) -> bytes:
     """Fields in the native protocol's form: KEY=value, or KEY, length and value where it has a newline."""
-    parts = []
+    parts: list[bytes] = []
     for key, value in fields.items():
         data = value.encode("utf-8", "backslashreplace")
         if b"\n" in data:

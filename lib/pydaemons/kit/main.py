@@ -13,13 +13,13 @@ import os
 import signal
 import sys
 from collections.abc import Coroutine, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pydaemons
-from pydaemons.engine.effects import Leave, Level
+from pydaemons.engine.effects import Level
 from pydaemons.kit import conffile, sockets
 from pydaemons.kit.clock import StepWatch
-from pydaemons.kit.daemon import CannotRun, Daemon, Shell
+from pydaemons.kit.daemon import Daemon, Shell, StartError
 from pydaemons.kit.driver import Driver
 from pydaemons.kit.log import Log
 from pydaemons.kit.notify import STATUS_INTERVAL, Notifier
@@ -56,7 +56,7 @@ def main(daemon: Daemon, argv: Sequence[str] | None = None) -> int:
         _configure(daemon, shell)
         settle(daemon.name, log)
         return asyncio.run(_Life(daemon, shell).live())
-    except CannotRun as error:
+    except StartError as error:
         return _give_up(shell, str(error), error.status, 0)
     except OSError as error:
         status = NOT_PERMITTED if isinstance(error, PermissionError) else FAILED
@@ -114,11 +114,11 @@ def _load(daemon: Daemon, shell: Shell) -> Resolved:
 
 
 def _configure(daemon: Daemon, shell: Shell) -> None:
-    """Read the configuration and put it in force. Raises CannotRun when it is wrong."""
+    """Read the configuration and put it in force. Raises StartError when it is wrong."""
     resolved = _load(daemon, shell)
     _report(shell.log, resolved.problems)
     if resolved.fatal:
-        raise CannotRun(f"the configuration is not usable; {daemon.name} does not start", NOT_CONFIGURED)
+        raise StartError(f"the configuration is not usable; {daemon.name} does not start", NOT_CONFIGURED)
     adopt(daemon.configuration, resolved)
     daemon.check(shell)
 
@@ -133,7 +133,7 @@ def _check(daemon: Daemon, shell: Shell) -> int:
     adopt(daemon.configuration, resolved)
     try:
         daemon.check(shell)
-    except CannotRun as error:
+    except StartError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.status
     print("configuration OK")
@@ -197,10 +197,11 @@ class _Life:
             driver.close()
             self._log.flush()
 
-    async def _unless_left(self, start: Coroutine[object, object, None]) -> bool:
+    async def _unless_left(self, start: Coroutine[Any, Any, None]) -> bool:
         """Run `start` to its end (True), unless the daemon is told to leave meanwhile (False)."""
         task = asyncio.ensure_future(start)
-        await asyncio.wait({task, self._driver.left}, return_when=asyncio.FIRST_COMPLETED)
+        either: set[asyncio.Future[Any]] = {task, self._driver.left}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
             task.cancel()
             await asyncio.wait({task})
@@ -211,7 +212,7 @@ class _Life:
     async def _stop(self) -> None:
         try:
             await asyncio.wait_for(self._daemon.stop(), STOP_PATIENCE)
-        except asyncio.TimeoutError:
+        except TimeoutError:
             self._log.warning(f"stopping took more than {STOP_PATIENCE:.0f} s; leaving now")
         except OSError as error:
             self._log.warning(f"while stopping: {error}")
@@ -237,7 +238,7 @@ class _Life:
                 driver.post(change)
             try:
                 daemon.reload(changes)
-            except (CannotRun, OSError) as error:
+            except (StartError, OSError) as error:
                 self._log.error(f"reload: {error}")
             else:
                 self._log.notice(f"configuration read again, {len(changes)} changed")

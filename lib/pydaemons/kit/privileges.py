@@ -11,8 +11,8 @@ COMM = 15
 
 
 def settle(name: str, log: Log, *, dumpable: bool = True, subreaper: bool = False) -> None:
-    """Take the daemon's name and promise never to gain privileges by exec. `dumpable=False`: neither core dumps
-    nor ptrace by its own user; `subreaper`: orphans of children become ours."""
+    """Take the daemon's name and promise never to gain privileges by exec. `dumpable=False`: neither core
+    dumps nor ptrace by its own user; `subreaper`: orphans of children become ours."""
     try:
         import prctl  # noqa: PLC0415  # may be missing: a daemon is no less useful without it
     except ImportError:

@@ -65,7 +65,7 @@ class Inherited:
 
 
 def bind_udp(host: str, port: int, *, device: str | None = None, broadcast: bool = False) -> socket.socket:
-    """A non-blocking UDP socket on `host` (numeric, "" is 0.0.0.0, "::" is IPv6 only), ready for kit.batch."""
+    """A non-blocking UDP socket on `host` (numeric; "" is 0.0.0.0, "::" IPv6 only), ready for kit.batch."""
     sock = _bind(socket.SOCK_DGRAM, host, port, device=device, broadcast=broadcast)
     prepare_udp(sock)
     return sock
@@ -120,12 +120,12 @@ def is_connected(sock: socket.socket) -> bool:
 def address_of(name: object) -> Address:
     """An Address from what the socket module calls one: a mapped IPv4 address folded, a link-local IPv6 one
     with its scope."""
-    if not isinstance(name, tuple) or len(name) < 2:  # noqa: PLR2004  # a unix socket's name
+    if not isinstance(name, tuple) or len(name) < 2:  # a unix socket's name
         return Address(str(name), 0)
     host, port = str(name[0]), int(name[1])
     if host.startswith("::ffff:") and "." in host:
         host = host[7:]
-    elif len(name) == 4 and name[3] and "%" not in host:  # noqa: PLR2004
+    elif len(name) == 4 and name[3] and "%" not in host:
         host = f"{host}%{scope_name(name[3])}"
     return Address(host, port)
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """State files: small, whole, durable. Read StateFolder.write first.
 
-A file is replaced as rename(2) and fsync(2) allow it to be: new name, data, fsync, rename, fsync of the folder
-(once for all files of a batch). Whoever reads finds the old content or the new one, whatever happens. Every
-step is relative to the folder's descriptor and follows no symbolic link.
+A file is replaced as rename(2) and fsync(2) allow it to be: new name, data, fsync, rename, fsync of the
+folder (once for all files of a batch). Whoever reads finds the old content or the new one, whatever happens.
+Every step is relative to the folder's descriptor and follows no symbolic link.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pydaemons.engine.effects import Persist
 _TEMPORARY = ".new"
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _LONGEST = 64 << 20
 
 
@@ -28,8 +29,8 @@ class StateFolder:
         self._pending: dict[str, Persist] = {}
 
     def read(self) -> dict[str, bytes]:
-        """All files, by name relative to the folder (with slashes for those in folders below); {} when there is
-        no folder yet. OSError when what is there cannot be read."""
+        """All files, by name relative to the folder (with slashes for those in folders below); {} when there
+        is no folder yet. OSError when what is there cannot be read."""
         found: dict[str, bytes] = {}
         try:
             top = os.open(self.path, _FOLDER)
@@ -125,7 +126,7 @@ def _read_below(folder: int, prefix: str, found: dict[str, bytes]) -> None:
         if name.endswith(_TEMPORARY):
             continue  # left by a crash before its rename: never was the content
         try:
-            descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=folder)
+            descriptor = os.open(name, _READ, dir_fd=folder)
         except OSError as error:
             raise OSError(error.errno, f"{prefix}{name}: {error.strerror}") from error
         try:

@@ -10,6 +10,7 @@ quiet longest makes room. Framing is record marking (RFC 5531 §11) unless anoth
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import socket
@@ -119,7 +120,7 @@ class Connection(Route):
         self._out = bytearray()
         self._paused = False
         self._ending = False
-        self._timer = None
+        self._timer: asyncio.TimerHandle | None = None
         origin.handle = self
 
     def start(self) -> None:
@@ -289,9 +290,7 @@ class Connection(Route):
             return
         loop = self._driver.loop
         self.connecting = False
-        self.origin = Origin(
-            Transport.TCP, self.origin.peer, address_of(self.sock.getsockname()), self
-        )
+        self.origin = Origin(Transport.TCP, self.origin.peer, address_of(self.sock.getsockname()), self)
         if self._timer is not None:
             self._timer.cancel()
         loop.remove_writer(self._fd)
@@ -383,8 +382,8 @@ class Streams:
         return listener
 
     def adopt(self, sock: socket.socket, framing: Framing = RECORD_MARKING) -> Connection | None:
-        """Serve a connection that stands: just accepted, or handed over by a predecessor. None if the peer has
-        gone already."""
+        """Serve a connection that stands: just accepted, or handed over by a predecessor. None if the peer
+        has gone already."""
         limit = max(1, self.limit())
         while len(self._incoming) >= limit and self.make_room():
             pass
@@ -419,7 +418,7 @@ class Streams:
         connection.ask(effect.data)
 
     def make_room(self) -> bool:
-        """Close the connection that was quiet longest (the oldest of all when none is). False if there is none."""
+        """Close the connection that was quiet longest, or the longest silent one. False if there is none."""
         if not self._incoming:
             return False
         victim = next((each for each in self._incoming if each.quiet), None) or next(iter(self._incoming))
@@ -444,8 +443,10 @@ class Streams:
 
     def close(self) -> None:
         """Close all."""
-        for each in (*self._listening, *self._incoming, *self._outgoing.values()):
-            each.close()
+        for listener in tuple(self._listening):
+            listener.close()
+        for connection in (*self._incoming, *self._outgoing.values()):
+            connection.close()
 
     def _connect(self, effect: Send, key: object) -> Connection:
         family = family_of(effect.to.host)

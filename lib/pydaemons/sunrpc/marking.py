@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Record marking: ONC RPC messages in a byte stream (RFC 5531 §11), without any I/O. Read Deframer.feed first.
+"""Record marking: ONC RPC messages in a byte stream (RFC 5531 §11), without I/O. Read Deframer.feed first.
 
 A record is one or more fragments; each fragment is a 4-byte header (highest bit: the last of its record, the
 other 31 its length) and that many bytes. Nearly every sender puts a record in one fragment and nearly every
@@ -77,7 +77,7 @@ class Deframer:
         return records
 
     def _assemble(self, data: bytes, offset: int, records: list[bytes]) -> int:
-        """The general case: go on with the record begun until it is complete or `data` ends; where that is."""
+        """The general case: go on with the record begun until it is complete or `data` ends; where it got."""
         self._whole = False
         size = len(data)
         record = self._record
