@@ -101,7 +101,7 @@ def _child_of(popen: subprocess.Popen[bytes]) -> int:
 class Held:
     """A host and the lifeline to its guard."""
 
-    enter_flags: tuple[str, ...] = ("-m", "-p", "-u", "-i", "-n")
+    enter_flags: tuple[str, ...] = ("-m", "-p", "-u", "-i", "-n", "-r")
 
     def __init__(self, spec: dict[str, Any], *, environment: dict[str, str] | None = None) -> None:
         if os.geteuid() != 0:
