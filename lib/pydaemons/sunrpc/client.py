@@ -207,6 +207,12 @@ class RpcClient:
         pending = self._pending(target, procedure, args, (), None, anonymous=anonymous, oneway=True)
         self._transmit(pending, now)
 
+    def prepare(self, target: Target, now: Now) -> None:
+        """A call of `target` is to be expected: find out its port if it is not known."""
+        sought = _sought(target)
+        if target.port is None and sought not in self._ports:
+            self._ask(sought, None, now, source=target.source)
+
     def cancel(self, pending: Pending, now: Now) -> None:
         """Forget a call: it is not sent again and `done` is not told. Nothing happens if it has ended."""
         if self._flying.get(pending.xid) is pending:
@@ -393,10 +399,11 @@ class RpcClient:
         if known is not None and now.mono - known[1] > PORT_FRESH:
             self._ask(sought, pending, now)
 
-    def _ask(self, sought: Sought, pending: Pending | None, now: Now) -> None:
+    def _ask(self, sought: Sought, pending: Pending | None, now: Now, *, source: str | None = None) -> None:
         asking = self._asked.get(sought)
         if asking is None:
-            source = pending.target.source if pending is not None else None
+            if pending is not None:
+                source = pending.target.source
             asking = self._asked[sought] = _Asking(sought, source)
             self._put_question(asking, now)
         if pending is not None and len(asking.waiting) < BACKLOG:
