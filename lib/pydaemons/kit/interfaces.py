@@ -25,7 +25,8 @@ _ATTRIBUTE = Struct("=HH")
 class InterfaceAddress(NamedTuple):
     """One address of one interface."""
 
-    index: int
+    interface: int
+    """Its index."""
     address: IPv4Interface | IPv6Interface
     """The address with its network."""
     broadcast: str | None

@@ -15,14 +15,14 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 
 from pydaemons.engine.entropy import Entropy
-from pydaemons.engine.protocol import Now
+from pydaemons.engine.protocol import Now, Transport
 from pydaemons.engine.timers import Timers
 from pydaemons.nlm.hosts import Owner
 from pydaemons.nlm.procs import BY_NAME, MSG, RESULT
-from pydaemons.nlm.types import NLM_PROGRAM, Status, TestArgs
+from pydaemons.nlm.types import NLM_PROGRAM, ProbeArgs, Status
 from pydaemons.nlm.versions import args_codec
 from pydaemons.nlm.waiters import Waiter
-from pydaemons.sunrpc.client import Outcome, RpcClient, Target
+from pydaemons.sunrpc.client import Outcome, Pending, RpcClient, Success, Target, growing
 from pydaemons.sunrpc.program import Call
 from pydaemons.wire.errors import WireError
 
@@ -63,6 +63,20 @@ def key_of(blocked: Blocked) -> Key:
     return (blocked.file, blocked.owner, blocked.start, blocked.end, blocked.exclusive)
 
 
+def way_back(call: Call) -> Target:
+    """The lock manager of the client that made `call`, reached from the address and port it was called at:
+    clients take no notice of anybody else (Linux compares the address, macOS and BSD the port as well)."""
+    origin = call.origin
+    return Target(
+        host=origin.peer.host,
+        program=NLM_PROGRAM,
+        version=call.version,
+        transport=origin.transport,
+        source=origin.local.host,
+        source_port=origin.local.port if origin.transport is Transport.UDP else None,
+    )
+
+
 class Grants:
     """Locks granted after waiting whose clients have not acknowledged yet.
 
@@ -82,7 +96,7 @@ class Grants:
         self._hostname = hostname
         self._give_up = give_up
         self._open: dict[Key, Blocked] = {}
-        self._handles: dict[Key, object] = {}
+        self._handles: dict[Key, Pending] = {}
         self._cookies: dict[bytes, Key] = {}
         self._sent: dict[Key, int] = {}
         self._timers: Timers[Key] = Timers()
@@ -105,7 +119,7 @@ class Grants:
         self._sent[key] = 0
         self._send(key, blocked, now)
 
-    def settle(self, key: Key) -> None:
+    def settle(self, key: Key, now: Now) -> None:
         """The client knows, or the lock is gone again: stop telling."""
         if self._open.pop(key, None) is None:
             return
@@ -113,7 +127,7 @@ class Grants:
         self._sent.pop(key, None)
         handle = self._handles.pop(key, None)
         if handle is not None:
-            self._rpc.cancel(handle)
+            self._rpc.cancel(handle, now)
         self._cookies = {cookie: other for cookie, other in self._cookies.items() if other != key}
 
     def acknowledged(self, cookie: bytes, address: str, status: int, now: Now) -> None:
@@ -140,15 +154,15 @@ class Grants:
                 self._send(key, blocked, now)
 
     def _schedule(self) -> tuple[float, ...]:
-        return tuple(float(n * self._settings.nlm_timeout) for n in range(1, TRIES + 1))
+        return growing(self._settings.nlm_timeout, retries=TRIES - 1)
 
     def _send(self, key: Key, blocked: Blocked, now: Now) -> None:
         self._next_cookie = self._next_cookie + 1 & 2**64 - 1
         cookie = self._next_cookie.to_bytes(8, "big")
         request = blocked.payload
-        version, origin = request.call.version, request.call.origin
+        version = request.call.version
         args = args_codec(GRANTED.args, version).pack(
-            TestArgs(
+            ProbeArgs(
                 cookie,
                 blocked.exclusive,
                 self._hostname,
@@ -159,40 +173,32 @@ class Grants:
                 request.length,
             )
         )
-        target = Target(
-            host=origin.peer.host,
-            program=NLM_PROGRAM,
-            version=version,
-            transport=origin.transport,
-            source=origin.local.host,
-        )
+        target = way_back(request.call)
         if request.asynchronous:
             sent = self._sent[key]
             self._cookies[cookie] = key
             self._sent[key] = sent + 1
             self._timers.set(key, now.mono + self._schedule()[sent])
-            self._rpc.call(target, GRANTED.number + MSG, args, schedule=(), done=None, now=now)
+            self._rpc.send(target, GRANTED.number + MSG, args, now=now)
             return
 
         def done(outcome: Outcome, now: Now) -> None:
             if self._open.get(key) is not blocked:
                 return
             self._handles.pop(key, None)
-            if outcome.data is None:
-                self._refused(blocked, now)
-                return
             try:
-                self._judge(blocked, RESULT.unpack(outcome.data, 0).status, now)
+                status = RESULT.unpack(outcome.result, 0).status if isinstance(outcome, Success) else None
             except WireError:
-                self._refused(blocked, now)
+                status = None
+            self._judge(blocked, status, now)
 
         self._handles[key] = self._rpc.call(
             target, GRANTED.number, args, schedule=self._schedule(), done=done, now=now
         )
 
-    def _judge(self, blocked: Blocked, status: int, now: Now) -> None:
+    def _judge(self, blocked: Blocked, status: int | None, now: Now) -> None:
         if status == Status.GRANTED:
-            self.settle(key_of(blocked))
+            self.settle(key_of(blocked), now)
         elif status == Status.DENIED_GRACE_PERIOD:
             self._sent[key_of(blocked)] = 0
             self._timers.set(key_of(blocked), now.mono + BUSY_CLIENT)
@@ -200,5 +206,5 @@ class Grants:
             self._refused(blocked, now)
 
     def _refused(self, blocked: Blocked, now: Now) -> None:
-        self.settle(key_of(blocked))
+        self.settle(key_of(blocked), now)
         self._give_up(blocked, now)

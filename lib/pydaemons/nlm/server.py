@@ -16,28 +16,27 @@ from pydaemons.engine.entropy import Entropy
 from pydaemons.engine.protocol import Now
 from pydaemons.nlm.deadlock import would_deadlock
 from pydaemons.nlm.grace import Grace
-from pydaemons.nlm.grants import Blocked, Grants, Request, key_of
+from pydaemons.nlm.grants import Blocked, Grants, Request, key_of, way_back
 from pydaemons.nlm.hosts import Host, Hosts, Owner
 from pydaemons.nlm.locktable import Holder, LockTable
 from pydaemons.nlm.ranges import EOF, to_length, to_range
 from pydaemons.nlm.shares import Shares
 from pydaemons.nlm.types import (
-    NLM_PROGRAM,
     CancelArgs,
     FreeAllArgs,
     HolderBody,
     LockArgs,
+    ProbeArgs,
+    ProbeResult,
     Result,
     ShareArgs,
     ShareResult,
     Status,
     StatusArgs,
-    TestArgs,
-    TestResult,
     UnlockArgs,
 )
 from pydaemons.nlm.waiters import Waiters
-from pydaemons.sunrpc.client import RpcClient, Target
+from pydaemons.sunrpc.client import RpcClient
 from pydaemons.sunrpc.program import Call
 from pydaemons.sunrpc.xdr import NOTHING, Void
 
@@ -144,7 +143,7 @@ class Server:
             host.state = state
         if self.grants or self.waiters.count(file):
             key = (file, owner, start, end, exclusive)
-            self.grants.settle(key)
+            self.grants.settle(key, now)
             self.waiters.cancel(*key)
             if not exclusive:
                 self._serve(file, start, end, now)
@@ -172,30 +171,30 @@ class Server:
             file = fh if self._key is None else self._key(fh)
             if self.table.unlock(file, owner, start, end):
                 if self.grants:
-                    self._settle_freed(file, owner, start, end)
+                    self._settle_freed(file, owner, span, now)
                 if self.waiters.count(file):
                     self._serve(file, start, end, now)
         self._unlocks[GRANTED] += 1
         return _result(Result, (cookie, GRANTED))
 
-    def test(self, args: TestArgs, call: Call, now: Now) -> TestResult:
+    def test(self, args: ProbeArgs, call: Call, now: Now) -> ProbeResult:
         """TEST: would this lock be granted? If not, who is in the way."""
         counts = self.counts["TEST"]
         if self.grace.active:
             counts[Status.DENIED_GRACE_PERIOD] += 1
-            return TestResult(args.cookie, Status.DENIED_GRACE_PERIOD, None)
+            return ProbeResult(args.cookie, Status.DENIED_GRACE_PERIOD, None)
         span = to_range(args.offset, args.length)
         if span is None or not args.fh or self.refuse:
-            return TestResult(args.cookie, self._no_lock(args.cookie, counts, args.fh, span).status, None)
+            return ProbeResult(args.cookie, self._no_lock(args.cookie, counts, args.fh, span).status, None)
         host = self.hosts.find(call.origin.peer.host)
         asker = None if host is None else host.owners.get(args.svid)
         file = args.fh if self._key is None else self._key(args.fh)
         holder = self.table.test(file, asker, span[0], span[1], args.exclusive)
         if holder is None:
             counts[GRANTED] += 1
-            return TestResult(args.cookie, GRANTED, None)
+            return ProbeResult(args.cookie, GRANTED, None)
         counts[Status.DENIED] += 1
-        return TestResult(args.cookie, Status.DENIED, holder_body(holder))
+        return ProbeResult(args.cookie, Status.DENIED, holder_body(holder))
 
     def cancel(self, args: CancelArgs, call: Call, now: Now) -> Result:
         """CANCEL: no longer wait. What was granted meanwhile is DENIED, so that the client unlocks it; what
@@ -214,12 +213,12 @@ class Server:
                 file = args.fh if self._key is None else self._key(args.fh)
                 key = (file, owner, span[0], span[1], args.exclusive)
                 if self.waiters.cancel(*key) is None and self.grants.find(key) is not None:
-                    self.grants.settle(key)
+                    self.grants.settle(key, now)
                     status = Status.DENIED
         counts[status] += 1
         return Result(args.cookie, status)
 
-    def granted(self, args: TestArgs, call: Call, now: Now) -> Result:
+    def granted(self, args: ProbeArgs, call: Call, now: Now) -> Result:
         """GRANTED: a server tells that a lock we waited for is ours. We are nobody's client."""
         return Result(args.cookie, Status.DENIED)
 
@@ -279,15 +278,7 @@ class Server:
     def answer(self, call: Call, procedure: int, result: bytes, now: Now) -> None:
         """Bring the result of a `*_MSG` call back by its `*_RES` procedure, once: whoever misses it asks
         again."""
-        origin = call.origin
-        target = Target(
-            host=origin.peer.host,
-            program=NLM_PROGRAM,
-            version=call.version,
-            transport=origin.transport,
-            source=origin.local.host,
-        )
-        self._rpc.call(target, procedure, result, schedule=(), done=None, now=now)
+        self._rpc.send(way_back(call), procedure, result, now=now)
 
     def host_restarted(self, address: str, state: int, now: Now) -> int:
         """All locks, shares and waits of a client are void. The number of locks and shares freed."""
@@ -305,7 +296,7 @@ class Server:
         before = len(self.table)
         for blocked in list(self.grants):
             if match(blocked.owner):
-                self.grants.settle(key_of(blocked))
+                self.grants.settle(key_of(blocked), now)
         self.waiters.drop(match)
         files = self.table.drop(match)
         freed = before - len(self.table)
@@ -318,7 +309,7 @@ class Server:
         freed = self.table.release_file(file)
         for blocked in list(self.grants):
             if blocked.file == file:
-                self.grants.settle(key_of(blocked))
+                self.grants.settle(key_of(blocked), now)
         self._serve(file, 0, EOF, now)
         return freed
 
@@ -326,7 +317,7 @@ class Server:
         """Void everything and start a grace period, as the kernel's lockd does at SIGKILL."""
         freed = len(self.table)
         for blocked in list(self.grants):
-            self.grants.settle(key_of(blocked))
+            self.grants.settle(key_of(blocked), now)
         self.waiters.drop(lambda owner: True)
         self.table.clear()
         self.shares.clear()
@@ -380,7 +371,7 @@ class Server:
             self._locks[Status.DENIED_NOLOCKS] += 1
             return Result(args.cookie, Status.DENIED_NOLOCKS)
         else:
-            self.waiters.add(file, owner, start, end, args.exclusive, request)
+            self.waiters.add(file, owner, start, end, args.exclusive, payload=request)
         if not owner.host.monitored:
             self._watch(owner.host, now)
         self._locks[Status.BLOCKED] += 1
@@ -391,8 +382,9 @@ class Server:
         for blocked in self.waiters.ready(self.table, file, start, end):
             self.grants.tell(blocked, now)
 
-    def _settle_freed(self, file: bytes, owner: Owner, start: int, end: int) -> None:
+    def _settle_freed(self, file: bytes, owner: Owner, span: tuple[int, int], now: Now) -> None:
         """The client unlocked what it was being told it has: it knows."""
+        start, end = span
         for blocked in self.grants:
             if (
                 blocked.file == file
@@ -400,7 +392,7 @@ class Server:
                 and blocked.start < end
                 and start < blocked.end
             ):
-                self.grants.settle(key_of(blocked))
+                self.grants.settle(key_of(blocked), now)
 
     def _not_wanted(self, blocked: Blocked, now: Now) -> None:
         """A client refused the lock it was granted, or never answered: it goes to the next."""

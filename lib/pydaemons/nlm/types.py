@@ -40,10 +40,8 @@ FileHandle = Annotated[bytes, opaque(LONGEST_FH)]
 OwnerHandle = Annotated[bytes, opaque(1024)]
 
 
-class TestArgs(NamedTuple):
+class ProbeArgs(NamedTuple):
     """nlm4_testargs: TEST, TEST_MSG, GRANTED and GRANTED_MSG."""
-
-    __test__ = False  # not a test case, whatever a test runner may think
 
     cookie: Cookie
     exclusive: Bool
@@ -116,10 +114,8 @@ class HolderBody(NamedTuple):
     """0: to the end of the file."""
 
 
-class TestResult(NamedTuple):
+class ProbeResult(NamedTuple):
     """nlm4_testres: a status and, exactly when it is DENIED, the holder."""
-
-    __test__ = False
 
     cookie: bytes
     status: int
@@ -167,22 +163,20 @@ HOLDER = Codec(HolderBody)
 RESULT = Codec(Result)
 
 
-class TestResultCodec(Codec[TestResult]):
+class ProbeResultCodec(Codec[ProbeResult]):
     """A union (RFC 4506 section 4.15) discriminated by the status: its one arm is the holder of a DENIED."""
 
-    __test__ = False
-
     def __init__(self, holder: Codec[HolderBody] = HOLDER) -> None:
-        self.record = TestResult
+        self.record = ProbeResult
 
-        def unpack_from(data: bytes, offset: int) -> tuple[TestResult, int]:
+        def unpack_from(data: bytes, offset: int) -> tuple[ProbeResult, int]:
             (cookie, status), offset = RESULT.unpack_from(data, offset)
             body = None
             if status == Status.DENIED:
                 body, offset = holder.unpack_from(data, offset)
-            return TestResult(cookie, status, body), offset
+            return ProbeResult(cookie, status, body), offset
 
-        def pack(value: TestResult) -> bytes:
+        def pack(value: ProbeResult) -> bytes:
             head = RESULT.pack(Result(value.cookie, value.status))
             return head if value.holder is None else head + holder.pack(value.holder)
 

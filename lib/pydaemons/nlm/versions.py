@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydaemons.nlm.types import HOLDER, Result, Status, TestResult, TestResultCodec
+from pydaemons.nlm.types import HOLDER, ProbeResult, ProbeResultCodec, Result, Status
 from pydaemons.sunrpc.xdr import UHYPER, UINT
-from pydaemons.wire.record import Clamped, Codec
+from pydaemons.wire.record import Clamped, Codec, Kind
 
 NEWEST = 4
 VERSIONS = (1, 3, 4)
 LAST_32_BIT = 0x7FFFFFFF
 """What a range of a 64-bit holder is cut to: the largest offset that signed 32-bit clients understand."""
 
-_NARROW_ARGS = {UHYPER: UINT}
-_NARROW_TEST_RESULT = TestResultCodec(HOLDER.variant({UHYPER: Clamped("I", LAST_32_BIT)}))
+_NARROW_ARGS: dict[Kind, Kind] = {UHYPER: UINT}
+_NARROW_PROBE_RESULT = ProbeResultCodec(HOLDER.variant({UHYPER: Clamped("I", LAST_32_BIT)}))
 
 
 def args_codec(codec: Codec[Any], version: int) -> Codec[Any]:
@@ -30,7 +30,7 @@ def result_codec(codec: Codec[Any], version: int) -> Codec[Any]:
     """How `version` sends this result."""
     if version == NEWEST:
         return codec
-    return _NARROW_TEST_RESULT if isinstance(codec, TestResultCodec) else codec
+    return _NARROW_PROBE_RESULT if isinstance(codec, ProbeResultCodec) else codec
 
 
 def narrow_status(status: int) -> int:
@@ -43,6 +43,6 @@ def narrow_status(status: int) -> int:
 
 def narrow(result: Any) -> Any:
     """A result of a rule for a version 1 or 3 client."""
-    if isinstance(result, TestResult | Result) or hasattr(result, "status"):
+    if isinstance(result, ProbeResult | Result) or hasattr(result, "status"):
         return result._replace(status=narrow_status(result.status))
     return result
