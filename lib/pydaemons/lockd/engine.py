@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lock manager as one engine: NLM rules, status monitor and RPC joined. Read LockEngine.__init__: that is
+the wiring.
+
+Packets go straight to the RPC service (`receive` is its method); everything else that happens is sorted out
+in `handle`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from pydaemons.engine.effects import Effect, Level, Log, SendFailed
+from pydaemons.engine.entropy import Entropy
+from pydaemons.engine.protocol import Now, Origin
+from pydaemons.lockd.access import Access
+from pydaemons.lockd.settings import PylockdConfiguration
+from pydaemons.nlm import procs
+from pydaemons.nlm.server import Monitor, Server
+from pydaemons.nlm.types import NLM_PROGRAM
+from pydaemons.sunrpc.client import RpcClient
+from pydaemons.sunrpc.dupcache import ReplyCache
+from pydaemons.sunrpc.message import AuthStat
+from pydaemons.sunrpc.program import Call, Program, Service, Undecided
+from pydaemons.tunables.declare import TunableChanged
+
+PRIVILEGED_PORTS = 1024
+GRACE_ENDED_ID = "5b0f3a7e3d3e4f0c9a3a0e1d5c7b2f61"
+GRACE_STARTED_ID = "a0c6a1c6a2f64a44b6b5b3f0f9f0d8e2"
+CLIENT_RESTARTED_ID = "c2f7d2f1b8e94f1fb43a4c8f1f6f0a93"
+REFUSED_ID = "e9d2b7c4a1f34d55a6c80f2b7e3d9f10"
+
+
+class StatusMonitor(Monitor, Protocol):
+    """The status monitor of nsm, embedded or by rpc.statd, as this engine drives it."""
+
+    def handle(self, event: object, now: Now) -> None: ...
+    def tick(self, now: Now) -> None: ...
+    def deadline(self) -> float | None: ...
+    def drain(self) -> Iterator[Effect]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class NamesFound:
+    """Event: the resolver's answer about a client whose admission hangs on its names."""
+
+    address: str
+    names: tuple[str, ...]
+    netgroups: tuple[str, ...]
+
+
+class LockEngine:
+    """Everything pylockd knows and decides."""
+
+    def __init__(
+        self,
+        configuration: PylockdConfiguration,
+        *,
+        access: Access,
+        entropy: Entropy,
+        hostname: bytes,
+        monitor: Callable[[RpcClient, LockEngine], StatusMonitor],
+        programs: list[Program],
+    ) -> None:
+        settings = configuration.tunables
+        self.configuration = configuration
+        self.access = access
+        self.cache = ReplyCache()
+        self.rpc = RpcClient(entropy, machine_name=hostname, rpcbind_port=configuration.rpcbind.port)
+        self.monitor = monitor(self.rpc, self)
+        self.server = Server(
+            settings,
+            monitor=self.monitor,
+            rpc=self.rpc,
+            entropy=entropy,
+            hostname=hostname,
+            forget=self.cache.forget,
+            refuse=configuration.pylockd.mode == "refuse",
+        )
+        nlm = procs.program(self.server, self.server.answer)
+        self.service = Service(
+            [nlm, *programs], admit=self._admit, cache=self.cache, replies=self.rpc.receive_reply
+        )
+        self.receive = self.service.receive
+        self._effects: deque[Effect] = deque()
+        self._refused: set[str] = set()
+        settings.bind(
+            nlm_end_grace=lambda: not self.server.grace.active,
+            nlm_locks=lambda: len(self.server.table),
+            nlm_shares=lambda: len(self.server.shares),
+            nlm_blocked=lambda: len(self.server.waiters),
+            nlm_clients=lambda: len(self.server.hosts),
+        )
+
+    # -- the engine's seam
+
+    receive: Callable[[bytes, Origin, Now], bytes | None]
+
+    def tick(self, now: Now) -> None:
+        """Retransmissions, grants, the grace period, the monitor."""
+        self.rpc.tick(now)
+        self.monitor.tick(now)
+        if self.server.tick(now):
+            self._grace_ended()
+
+    def deadline(self) -> float | None:
+        """When `tick` is wanted."""
+        times = (self.rpc.deadline(), self.monitor.deadline(), self.server.deadline())
+        return min((t for t in times if t is not None), default=None)
+
+    def handle(self, event: object, now: Now) -> None:
+        """What is not a packet."""
+        match event:
+            case SendFailed():
+                self.rpc.send_failed(event, now)
+            case TunableChanged(key=key):
+                self._changed(key, now)
+            case NamesFound():
+                self.access.resolved(event.address, event.names, event.netgroups, now.mono)
+            case _:
+                self.monitor.handle(event, now)
+
+    def drain(self) -> Iterator[Effect]:
+        """What is to be done: the monitor's records first, for answers wait for them."""
+        yield from self.monitor.drain()
+        while self._effects:
+            yield self._effects.popleft()
+        yield from self.rpc.drain()
+
+    # -- what the daemon and its operators tell
+
+    def start_grace(self, now: Now, why: str) -> None:
+        """Begin a grace period."""
+        self.server.grace.start(now.mono)
+        seconds = self.server.grace.period()
+        self.log(
+            Level.NOTICE,
+            f"grace period of {seconds} s: {why}",
+            GRACE_STARTED_ID,
+            NLM_GRACE_SECONDS=str(seconds),
+        )
+
+    def end_grace(self) -> bool:
+        """End it early; False when there is none."""
+        ended = self.server.grace.end()
+        if ended:
+            self._grace_ended()
+        return ended
+
+    def drop_all(self, now: Now) -> int:
+        """Void all locks and start a grace period; how many locks there were."""
+        freed = self.server.drop_all(now)
+        self.start_grace(now, f"all locks dropped on request ({freed})")
+        return freed
+
+    def client_restarted(self, address: str, state: int, now: Now) -> None:
+        """The status monitor says that a client lost its memory."""
+        freed = self.server.host_restarted(address, state, now)
+        self.rpc.forget_host(address)
+        self.log(
+            Level.NOTICE,
+            f"client {address} restarted: {freed} locks and shares freed",
+            CLIENT_RESTARTED_ID,
+            NLM_CLIENT=address,
+            NLM_FREED=str(freed),
+        )
+
+    def reload(self) -> None:
+        """The configuration was read again: its rules of admission hold from the next call on."""
+        self.server.refuse = self.configuration.pylockd.mode == "refuse"
+        self._refused.clear()
+        self.service.forget_callers()
+
+    def log(self, level: Level, message: str, message_id: str | None = None, **fields: str) -> None:
+        """Say something in the journal."""
+        self._effects.append(Log(level, message, fields, message_id))
+
+    # -- how it is done
+
+    def _changed(self, key: str, now: Now) -> None:
+        if key == "fs.nfs.nlm_end_grace" and self.configuration.tunables.nlm_end_grace:
+            self.end_grace()
+
+    def _grace_ended(self) -> None:
+        self.log(Level.NOTICE, "grace period over", GRACE_ENDED_ID)
+
+    def _admit(self, call: Call, now: Now) -> AuthStat | None:
+        """lockd_authenticate: NULL and callbacks are for all, whose rules look for themselves; the rest for
+        allowed clients. Programs beside NLM judge their own callers."""
+        procedure, program = call.procedure, call.program
+        if procedure is None or program is None or program.number != NLM_PROGRAM:
+            return None
+        if procedure.number == 0 or procedure.number in procs.CALLBACKS:
+            return None
+        peer = call.origin.peer
+        allowed = self.access.admits(peer.host, now.mono)
+        if allowed is None:
+            raise Undecided
+        why = ""
+        if not allowed:
+            why = "is not in [access] allow"
+        elif self.configuration.access.require_privileged_port and peer.port >= PRIVILEGED_PORTS:
+            why = f"calls from port {peer.port}, and [access] require_privileged_port is on"
+        if not why:
+            return None
+        if peer.host not in self._refused and len(self._refused) < 1000:
+            self._refused.add(peer.host)
+            self.log(
+                Level.WARNING,
+                f"refused {procedure.name}: {peer.host} {why}",
+                REFUSED_ID,
+                NLM_CLIENT=peer.host,
+            )
+        return AuthStat.TOOWEAK if allowed else AuthStat.BADCRED
+
+
+class Unmonitored:
+    """`[nsm] mode = off`: nobody is monitored, and no restart is ever learned of."""
+
+    def watch(self, address: str, name: bytes, now: Now) -> None:
+        """Nothing to do."""
+
+    def unwatch(self, address: str, now: Now) -> None:
+        """Nothing to do."""
+
+    def notified(self, mon_name: bytes, state: int, priv: bytes, now: Now) -> None:
+        """Nobody asked."""
+
+    def handle(self, event: object, now: Now) -> None:
+        """Nothing concerns it."""
+
+    def tick(self, now: Now) -> None:
+        """Nothing is due."""
+
+    def deadline(self) -> float | None:
+        """Never."""
+        return None
+
+    def drain(self) -> Iterator[Effect]:
+        """Nothing to do."""
+        return iter(())
