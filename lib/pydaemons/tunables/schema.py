@@ -3,13 +3,14 @@
 
 Text, one key a line, fields by tabs as `name=value`, the key's own name first without one:
 
-    #pydaemons-schema 1 pylockd fs.nfs
+    #pydaemons-schema 1 pylockd fs.nfs 4711
     nlm_timeout  kind=int 3..20 seconds  mode=0644  default=10  effect=next call
                  value=10  origin=/etc/pylockd.conf:4  doc=First timeout of ...
 
 (one line in the file). A backslash before n, t or itself stands for newline, tab and backslash.
-Fields unknown to a reader are kept by it. `value` is what the daemon put in force last: a file that
-says something else was written while the daemon was away.
+The head names daemon, folder and, while the daemon runs, its process. `value` is what the daemon put
+in force last, `file` the inode and time of the file that showed it: another file was written by
+somebody since. Fields unknown to a reader are kept by it.
 
 Plain classes and no imports: pysysctl loads this module (see kinds).
 """
@@ -52,17 +53,20 @@ class Row:
 class Schema:
     """One folder of the tree."""
 
-    __slots__ = ("daemon", "prefix", "rows")
+    __slots__ = ("daemon", "pid", "prefix", "rows")
 
-    def __init__(self, daemon: str, prefix: str, rows: dict[str, Row]) -> None:
+    def __init__(self, daemon: str, prefix: str, rows: dict[str, Row], *, pid: int = 0) -> None:
         self.daemon = daemon
         self.prefix = prefix
         self.rows = rows
+        self.pid = pid
+        """0 when the daemon does not run"""
 
 
 def render(schema: Schema) -> str:
     """The text of the file."""
-    lines = [f"{MAGIC}{schema.daemon} {schema.prefix}\n"]
+    head = f"{MAGIC}{schema.daemon} {schema.prefix}"
+    lines = [f"{head} {schema.pid}\n" if schema.pid else f"{head}\n"]
     for row in schema.rows.values():
         fields = "".join(f"\t{name}={_escape(value)}" for name, value in row.fields.items())
         lines.append(f"{row.name}{fields}\n")
@@ -73,7 +77,7 @@ def parse(text: str) -> Schema:
     """The schema a text stands for; ValueError when it is none. Lines that make no sense are left out."""
     head, *lines = text.split("\n")
     words = head.removeprefix(MAGIC).split(" ")
-    if not head.startswith(MAGIC) or len(words) != 2:
+    if not head.startswith(MAGIC) or not 2 <= len(words) <= 3:
         raise ValueError("not a schema")
     rows = {}
     for line in lines:
@@ -81,7 +85,8 @@ def parse(text: str) -> Schema:
         if name:
             pairs = [field.partition("=") for field in fields]
             rows[name] = Row(name, {key: _unescape(value) for key, _, value in pairs})
-    return Schema(words[0], words[1], rows)
+    pid = words[2] if len(words) == 3 else ""
+    return Schema(words[0], words[1], rows, pid=int(pid) if pid.isdecimal() else 0)
 
 
 def _escape(text: str) -> str:
