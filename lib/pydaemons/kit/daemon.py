@@ -20,6 +20,7 @@ from pydaemons.kit.log import Log
 from pydaemons.kit.notify import Notifier
 from pydaemons.kit.sockets import Inherited
 from pydaemons.kit.statefile import StateFolder
+from pydaemons.kit.varlink import Interface
 from pydaemons.tunables.declare import Configuration, TunableChanged
 
 
@@ -79,6 +80,10 @@ class Daemon(ABC):
 
     def signal(self, number: int) -> None:  # noqa: B027
         """SIGUSR1 or SIGUSR2 came."""
+
+    def interfaces(self) -> list[Interface]:
+        """What the control socket offers besides the common interface (see main)."""
+        return []
 
     def status(self) -> str:
         """One line for people, shown by `systemctl status`."""

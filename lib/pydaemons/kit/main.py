@@ -19,12 +19,14 @@ import pydaemons
 from pydaemons.engine.effects import Level
 from pydaemons.kit import conffile, sockets
 from pydaemons.kit.clock import StepWatch
+from pydaemons.kit.control import Control
 from pydaemons.kit.daemon import Daemon, Shell, StartError
 from pydaemons.kit.driver import Driver
 from pydaemons.kit.log import Log
 from pydaemons.kit.notify import STATUS_INTERVAL, Notifier
 from pydaemons.kit.privileges import settle
 from pydaemons.kit.statefile import StateFolder
+from pydaemons.kit.varlink import Caller, Interface, Method, Value, service
 from pydaemons.tunables.conf import Problem, Severity
 from pydaemons.tunables.layers import Resolved, adopt
 
@@ -32,6 +34,9 @@ OK, FAILED, USAGE, NOT_PERMITTED, NOT_CONFIGURED = 0, 1, 2, 4, 6
 
 STOP_PATIENCE = 30.0
 """Seconds for Daemon.stop."""
+
+COMMON = "org.pydaemons.Daemon"
+"""The interface that every control socket has."""
 
 _LEVELS = {Severity.ERROR: Level.ERROR, Severity.WARNING: Level.WARNING, Severity.NOTICE: Level.NOTICE}
 
@@ -168,6 +173,8 @@ class _Life:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._exception)
         self._log.later = loop.call_later
+        control = Control(shell.run_dir, self._log)
+        control.claim()
         engine = daemon.compose(shell)
         driver = self._driver = Driver(engine, loop, log=self._log, notify=notify, state=shell.state)
         watch = StepWatch(driver.post)
@@ -177,6 +184,7 @@ class _Life:
         if notify.watchdog_interval is not None:
             self._feed_watchdog()
         try:
+            await control.serve(self._interfaces())
             if await self._unless_left(daemon.start(driver)):
                 driver.changed = self._plan_status
                 notify.ready(daemon.status())
@@ -195,6 +203,7 @@ class _Life:
                 loop.remove_reader(watch.fileno())
             watch.close()
             driver.close()
+            await control.close()
             self._log.flush()
 
     async def _unless_left(self, start: Coroutine[Any, Any, None]) -> bool:
@@ -224,8 +233,55 @@ class _Life:
         for number in (signal.SIGUSR1, signal.SIGUSR2):
             loop.add_signal_handler(number, self._daemon.signal, int(number))
 
-    def reload(self) -> None:
-        """SIGHUP: read the configuration again; a wrong one changes nothing."""
+    def _interfaces(self) -> list[Interface]:
+        """What every daemon's control socket has, and what this one adds."""
+        daemon = self._daemon
+        common = Interface(
+            COMMON,
+            [
+                Method(
+                    "Describe",
+                    lambda parameters, caller: {
+                        "name": daemon.name,
+                        "version": pydaemons.__version__,
+                        "pid": os.getpid(),
+                        "status": daemon.status(),
+                    },
+                    gives="(name: string, version: string, pid: int, status: string)",
+                    doc="Who this is and how it is.",
+                ),
+                Method(
+                    "Counts",
+                    lambda parameters, caller: {"counts": dict(sorted(self._driver.counts.items()))},
+                    gives="(counts: [string]int)",
+                    doc="What went through the sockets, and what was dropped, by reason.",
+                ),
+                Method(
+                    "Reload",
+                    lambda parameters, caller: {"problems": self.reload()},
+                    gives="(problems: []string)",
+                    doc="Read the configuration again; done when the answer comes.",
+                    trusted=True,
+                ),
+                Method(
+                    "SetDebug",
+                    self._set_debug,
+                    takes="(debug: bool)",
+                    doc="Log everything, or no longer.",
+                    trusted=True,
+                ),
+            ],
+            doc="Common to all daemons of this family.",
+        )
+        own = [common, *daemon.interfaces()]
+        return [service("pydaemons", daemon.name, pydaemons.__version__, own), *own]
+
+    def _set_debug(self, parameters: Value, caller: Caller) -> Value:
+        self._log.level = Level.DEBUG if parameters["debug"] else Level.INFO
+        return {}
+
+    def reload(self) -> list[str]:
+        """SIGHUP: read the configuration again; a wrong one changes nothing. What was wrong."""
         daemon, driver = self._daemon, self._driver
         self._notify.reloading()
         resolved = _load(daemon, self._shell)
@@ -243,6 +299,7 @@ class _Life:
             else:
                 self._log.notice(f"configuration read again, {len(changes)} changed")
         self._notify.ready(daemon.status())
+        return [str(problem) for problem in resolved.problems]
 
     def _plan_status(self) -> None:
         """After a batch: offer the status line within a second. A daemon nothing happens to is not woken."""
