@@ -14,19 +14,17 @@ UDP, TCP = Transport.UDP, Transport.TCP
 NLM = Sought("192.0.2.7", 100021, 4, TCP)
 
 
-def test_an_ipv4_host_is_asked_by_portmap_first_and_over_udp_first():
-    asked = [(question.transport, question.version) for question in questions(NLM)]
-    assert asked == [(UDP, 2), (UDP, 4), (UDP, 3), (TCP, 2), (TCP, 4), (TCP, 3)]
+@pytest.mark.parametrize("transport", [UDP, TCP])
+def test_an_ipv4_host_is_asked_by_portmap_first_and_by_netid_over_the_transport_wanted(transport):
+    asked = [
+        (question.transport, question.version) for question in questions(NLM._replace(transport=transport))
+    ]
+    assert asked == [(UDP, 2), (transport, 4), (transport, 3), (TCP, 2)]
 
 
 def test_an_ipv6_host_is_never_asked_by_portmap():
     asked = questions(NLM._replace(host="2001:db8::7"))
-    assert [(question.transport, question.version) for question in asked] == [
-        (UDP, 4),
-        (UDP, 3),
-        (TCP, 4),
-        (TCP, 3),
-    ]
+    assert [(question.transport, question.version) for question in asked] == [(TCP, 4), (TCP, 3)]
     assert RPCB.unpack(asked[0].args, 0) == Rpcb(100021, 4, b"tcp6", b"2001:db8::7.0.111", b"")
 
 

@@ -8,7 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pydaemons.engine.protocol import Address, Transport
-from pydaemons.sunrpc.rpcbind import MAPPING, RPCB, Mapping, Rpcb, format_uaddr, netid, parse_uaddr
+from pydaemons.sunrpc.rpcbind import (
+    MAPPING,
+    MAPPINGS,
+    RPCB,
+    ListCodec,
+    Mapping,
+    Rpcb,
+    format_uaddr,
+    netid,
+    parse_uaddr,
+)
 from pydaemons.wire.errors import WireError
 
 hosts = st.ip_addresses().map(str)
@@ -63,3 +73,17 @@ def test_an_rpcbind_row_has_its_strings_in_order():
     row = Rpcb(100021, 4, b"udp6", b"::.15.205", b"superuser")
     assert RPCB.unpack(RPCB.pack(row), 0) == row
     assert b"udp6\0\0\0\x09::.15.205\0\0\0\0\0\0\x09superuser" in RPCB.pack(row)
+
+
+@given(st.lists(st.builds(Mapping, *[st.integers(0, 2**32 - 1)] * 4), max_size=20))
+def test_a_list_of_rows_comes_back_and_every_cut_is_a_wire_error(rows):
+    data = MAPPINGS.pack(rows)
+    assert MAPPINGS.unpack(data, 0) == tuple(rows)
+    for size in range(len(data)):
+        with pytest.raises(WireError):
+            MAPPINGS.unpack(data[:size], 0)
+
+
+def test_a_list_has_an_end():
+    with pytest.raises(WireError, match="more than"):
+        ListCodec(MAPPING, longest=2).unpack(MAPPINGS.pack([Mapping(1, 2, 3, 4)] * 3), 0)

@@ -2,8 +2,9 @@
 """Which port a program has at a host: the questions to that host's rpcbind, in the order worth asking, and
 what its answers mean. client sends them.
 
-IPv4 hosts are asked by portmap version 2 first, which every NLM peer but macOS and BSD answers, then by
-rpcbind 4 and 3; IPv6 hosts by 4 and 3 (version 2 cannot speak of IPv6). First over UDP, then over TCP.
+IPv4 hosts are asked by portmap version 2 first, over UDP, which nearly every rpcbind answers, then by rpcbind
+4 and 3, then by version 2 over TCP. Version 2 cannot speak of IPv6, and 3 and 4 answer for the transport they
+are asked over, whatever netid the question names (RFC 1833 section 2.2.1).
 """
 
 from __future__ import annotations
@@ -52,8 +53,11 @@ class Question(NamedTuple):
 
 def questions(sought: Sought) -> list[Question]:
     """What to ask, one after the other until one is answered."""
-    versions = (RPCBIND4, RPCBIND3) if is_ipv6(sought.host) else (PORTMAP, RPCBIND4, RPCBIND3)
-    return [_question(sought, transport, version) for transport in Transport for version in versions]
+    by_netid = [(sought.transport, RPCBIND4), (sought.transport, RPCBIND3)]
+    order = by_netid
+    if not is_ipv6(sought.host):
+        order = [(Transport.UDP, PORTMAP), *by_netid, (Transport.TCP, PORTMAP)]
+    return [_question(sought, transport, version) for transport, version in order]
 
 
 def _question(sought: Sought, transport: Transport, version: int) -> Question:

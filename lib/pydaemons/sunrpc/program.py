@@ -38,6 +38,14 @@ Body = Callable[[Any, "Call", Now], Any]
 """`body(arguments, call, now)`: the result record, or None when this procedure is not answered."""
 
 
+class ResultCodec(Protocol):
+    """What a row needs of the codec of its result; record.Codec is one."""
+
+    @property
+    def pack(self) -> Callable[[Any], bytes]:
+        """The wire form of a result."""
+
+
 class Procedure:
     """One row: a number, a name, what travels, and the rule. `once` marks those that must not be executed
     again when the client repeats the call."""
@@ -45,7 +53,7 @@ class Procedure:
     __slots__ = ("args", "body", "calls", "name", "number", "once", "pack", "result", "unpack")
 
     def __init__(
-        self, number: int, name: str, args: Codec[Any], result: Codec[Any], body: Body, *, once: bool = False
+        self, number: int, name: str, args: Codec[Any], result: ResultCodec, body: Body, *, once: bool = False
     ) -> None:
         self.number = number
         self.name = name

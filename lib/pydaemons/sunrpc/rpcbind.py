@@ -5,8 +5,9 @@ and 4 of netids and universal addresses. Records and text forms only; lookup ask
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from ipaddress import ip_address
-from typing import Annotated, NamedTuple
+from typing import Annotated, Generic, NamedTuple, TypeVar
 
 from pydaemons.engine.protocol import Address, Transport
 from pydaemons.sunrpc.xdr import Bool, UInt, opaque
@@ -14,6 +15,7 @@ from pydaemons.wire.enums import OpenEnum
 from pydaemons.wire.errors import WireError
 from pydaemons.wire.record import Codec
 
+R = TypeVar("R", bound=NamedTuple)
 PROGRAM = 100000
 PORT = 111
 PORTMAP, RPCBIND3, RPCBIND4 = 2, 3, 4
@@ -71,6 +73,32 @@ class Rpcb(NamedTuple):
     owner: Annotated[bytes, opaque(255)]
 
 
+class ListCodec(Generic[R]):
+    """A list as rpcbind has it: each item behind a true boolean, a false one at the end (RFC 4506 section
+    4.19). Python value: a tuple of records."""
+
+    def __init__(self, item: Codec[R], longest: int = 4096) -> None:
+        self._item = item
+        self._longest = longest
+
+    def pack(self, items: Sequence[R]) -> bytes:
+        """The wire form."""
+        return b"".join([b"\0\0\0\1" + self._item.pack(item) for item in items]) + bytes(4)
+
+    def unpack(self, data: bytes, offset: int) -> tuple[R, ...]:
+        """The list at `offset`, or WireError."""
+        items: list[R] = []
+        while True:
+            if offset + 4 > len(data):
+                raise WireError("cut short", offset)
+            if data[offset : offset + 4] == bytes(4):
+                return tuple(items)
+            if len(items) == self._longest:
+                raise WireError(f"more than {self._longest} items", offset)
+            item, offset = self._item.unpack_from(data, offset + 4)
+            items.append(item)
+
+
 class PortNumber(NamedTuple):
     """What GETPORT returns; 0 means not registered."""
 
@@ -89,11 +117,20 @@ class Truth(NamedTuple):
     value: Bool
 
 
+class Seconds(NamedTuple):
+    """What GETTIME returns: seconds since 1970."""
+
+    value: UInt
+
+
 MAPPING = Codec(Mapping)
 RPCB = Codec(Rpcb)
 PORT_NUMBER = Codec(PortNumber)
 UNIVERSAL_ADDRESS = Codec(UniversalAddress)
 TRUTH = Codec(Truth)
+SECONDS = Codec(Seconds)
+MAPPINGS = ListCodec(MAPPING)
+RPCBS = ListCodec(RPCB)
 
 PROTOCOLS = {Transport.UDP: UDP, Transport.TCP: TCP}
 NETIDS = {
