@@ -45,6 +45,12 @@ class Process:
         return self.log_path.read_text(errors="replace") if self.log_path else ""
 
     @property
+    def inner_pid(self) -> int:
+        """Its pid as the host itself sees it."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return int(status.partition("NSpid:")[2].partition("\n")[0].split()[-1])
+
+    @property
     def running(self) -> bool:
         return self.popen.poll() is None
 

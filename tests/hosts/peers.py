@@ -115,31 +115,31 @@ def start_ganesha(host: Host, export: Path, *, nlm: bool, grace: int = 0, addres
 
 @dataclass(frozen=True, slots=True)
 class Lockd:
-    """A running pylockd; state and run folders survive it, so that start_pylockd again is a restart."""
+    """A running pylockd. Its /run/pylockd and /run/pysysctl are the host's own and outlive it, as does
+    `state_dir` on the outer disk: start_pylockd again on the same host is a restart."""
 
     process: Process
     run_dir: Path
+    """/run/pylockd of the host, as the outer machine reaches it."""
     state_dir: Path
 
 
 def start_pylockd(
     host: Host,
-    configuration: str,
+    configuration: str = "[pylockd]\n",
     *,
     settings: tuple[str, ...] = (),
     wait: bool = True,
-    run_dir: Path | None = None,
-    state_dir: Path | None = None,
     extra: tuple[str, ...] = (),
 ) -> Lockd:
     """bin/pylockd in the foreground, as an outside tester runs it; returns when it announces READY.
 
-    Readiness is the daemon's own sd_notify READY=1, caught on a socket of the host's work folder.
+    `settings` are KEY=VALUE for --set. Readiness is the daemon's own sd_notify READY=1, caught on a socket in
+    the host's work folder; with `wait` false, it returns at once.
     """
-    run_dir = run_dir or host.work / "pylockd-run"
-    state_dir = state_dir or host.work / "pylockd-state"
-    for folder in (run_dir, state_dir):
-        folder.mkdir(exist_ok=True)
+    state_dir = host.work / "pylockd-state"
+    state_dir.mkdir(exist_ok=True)
+    host.run("mkdir", "-p", "/run/pylockd", "/run/pysysctl", check=True)
     file = host.work / "pylockd.conf"
     file.write_text(textwrap.dedent(configuration))
     notify = host.work / "pylockd.notify"
@@ -148,15 +148,16 @@ def start_pylockd(
         listener.bind(str(notify))
         listener.setblocking(False)
         process = host.start(
-            *(CHECKOUT / "bin" / "pylockd", "--config", file, "--run-dir", run_dir, "--state-dir", state_dir),
+            *(CHECKOUT / "bin" / "pylockd", "--config", file, "--run-dir", "/run/pylockd"),
+            *("--state-dir", state_dir),
             *(word for setting in settings for word in ("--set", setting)),
             *extra,
-            env={"NOTIFY_SOCKET": str(notify), "PYSYSCTL_ROOT": str(host.work / "pysysctl")},
+            env={"NOTIFY_SOCKET": str(notify)},
             name="pylockd",
         )
         if wait:
             _until(process, lambda: _announced(listener), "pylockd")
-    return Lockd(process, run_dir, state_dir)
+    return Lockd(process, host.run_dir / "pylockd", state_dir)
 
 
 def _announced(listener: socket.socket) -> bool:
