@@ -295,6 +295,19 @@ def test_a_whole_file_freed_at_once_serves_thousands_of_records_in_one_attempt_e
     assert table.tried == THOUSANDS
 
 
+def test_thousands_of_lines_that_another_lock_keeps_waiting_cost_an_unlock_one_attempt(waiters):
+    table = CountingTable()
+    freed, kept = Owner("freed"), Owner("kept")
+    table.lock(FILE, freed, 0, 1, True)
+    table.lock(FILE, kept, 1, 2, True)
+    for n in range(THOUSANDS):
+        waiters.add(FILE, Owner(str(n)), 0, 2 + n, True, payload=None)
+    table.unlock(FILE, freed, 0, 1)
+    table.tried = 0
+    assert waiters.ready(table, FILE, 0, 1) == []
+    assert table.tried == 1
+
+
 def test_a_wait_is_an_edge_of_the_deadlock_search_only_while_it_lasts(table, waiters):
     a, b, *_ = OWNERS
 

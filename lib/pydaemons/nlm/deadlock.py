@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Would this wait close a circle? Depth first over the wait-for graph (fcntl(2), EDEADLK; NLM4_DEADLCK).
+"""Would this wait close a circle? A search of the wait-for graph (fcntl(2), EDEADLK; NLM4_DEADLCK).
 
 The graph is not kept anywhere: its nodes are owners, and whom an owner waits for follows at any moment from
 the queue and the lock table (`Waiters.blockers`), so a grant, a cancel or a dropped client cannot leave a
 stale edge.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 O = TypeVar("O")  # noqa: E741  the owner of a lock, as in the lock table
@@ -26,9 +26,9 @@ def would_deadlock(
     owner that waits for several locks is taken to be stuck while any of them is, as a thread of it would be.
     """
     seen: set[O] = set()
-    path: list[Iterator[O]] = [iter(blockers)]
-    while path:
-        for owner in path[-1]:
+    ahead: list[Iterable[O]] = [blockers]
+    while ahead:
+        for owner in ahead.pop():
             edges -= 1
             if owner is waiter:
                 return True
@@ -36,8 +36,5 @@ def would_deadlock(
                 return False
             if owner not in seen:
                 seen.add(owner)
-                path.append(iter(blockers_of(owner)))
-                break
-        else:
-            path.pop()
+                ahead.append(blockers_of(owner))
     return False

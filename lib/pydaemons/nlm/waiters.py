@@ -10,8 +10,8 @@ byte 9, C lets go; if A's place in the queue kept B out, neither would ever move
 never lets anybody in.
 
 Waiters for one range in one mode stand in one `_Line`, oldest first; per file and mode an index finds the
-lines that overlap freed bytes. Thousands in one line cost an unlock one attempt, thousands of lines elsewhere
-nothing.
+lines that overlap freed bytes. Thousands in one line cost an unlock one or two attempts, thousands of lines
+elsewhere none.
 """
 
 from collections import OrderedDict
@@ -83,15 +83,16 @@ class _Queue(Generic[O, P]):
 class Waiters(Generic[O, P]):
     """All blocked locks, by file and by owner. `len(waiters)` is their number."""
 
-    __slots__ = ("_owners", "_queues", "_turn")
+    __slots__ = ("_owners", "_queues", "_size", "_turn")
 
     def __init__(self) -> None:
         self._queues: dict[bytes, _Queue[O, P]] = {}
         self._owners: dict[O, dict[Waiter[O, P], None]] = {}
+        self._size = 0
         self._turn = 0
 
     def __len__(self) -> int:
-        return sum(queue.size for queue in self._queues.values())
+        return self._size
 
     def count(self, file: bytes) -> int:
         """How many wait on one file."""
@@ -117,6 +118,7 @@ class Waiters(Generic[O, P]):
         line.waiting[owner] = waiter
         self._owners.setdefault(owner, {})[waiter] = None
         queue.size += 1
+        self._size += 1
         return waiter
 
     def find(self, file: bytes, owner: O, start: int, end: int, exclusive: bool) -> Waiter[O, P] | None:
@@ -189,24 +191,24 @@ class Waiters(Generic[O, P]):
     def _serve(
         self, queue: _Queue[O, P], table: LockTable[O], freed: Spans, granted: list[Waiter[O, P]]
     ) -> Span | None:
-        """One pass over who might go, oldest first. A range, if a grant downgraded it: start again with it,
-        too.
+        """One pass over who might go, oldest first. A range, if a grant downgraded it: start again with that.
 
-        Every attempt, granted or not, shows a lock that is held. Where it stands, nothing is left to hand
-        out: neither to others of the line just tried, nor to any line that wants no freed bytes but such.
-        Only other waiters of the holder itself may fit there, and are tried for themselves.
+        Every attempt, granted or not, shows a lock that is held. Whoever wants a byte of it has lost without
+        an attempt of its own: the rest of the line just tried, and every line that crosses it. Only other
+        waiters of the holder itself may fit there, and are tried for themselves.
         """
-        left = {True: Spans(freed), False: Spans(freed)}  # freed bytes not yet seen to be held against a mode
+        held = {True: Spans(), False: Spans()}  # bytes seen to be held against a mode
+        left = Spans(freed)  # freed bytes not seen to be held exclusively: none left, none to hand out
         heads = {line.head.turn: line for span in freed for line in queue.over(*span)}
         own: dict[int, Waiter[O, P]] = {}
         seen: set[O] = set()
         turns = sorted(heads)
-        while turns and (left[False] or own):
+        while turns and (left or own):
             turn = heappop(turns)
             line = heads.pop(turn, None)
             waiter = own.pop(turn, None)
             if waiter is None:
-                if line is None or not left[line.exclusive].overlaps(line.start, line.end):
+                if line is None or held[line.exclusive].overlaps(line.start, line.end):
                     continue
                 waiter = line.head
             file, owner, mode = waiter.file, waiter.owner, waiter.exclusive
@@ -223,9 +225,10 @@ class Waiters(Generic[O, P]):
                     heappush(turns, line.head.turn)
             else:
                 owner, start, end, mode = holder
-            left[True].cut(start, end)
+            held[True].add(start, end)
             if mode:
-                left[False].cut(start, end)
+                held[False].add(start, end)
+                left.cut(start, end)
             if owner not in seen:
                 seen.add(owner)
                 for other in self._owners.get(owner, ()):
@@ -243,6 +246,7 @@ class Waiters(Generic[O, P]):
             del queue.lines[key]
             queue.index(waiter.exclusive).remove(waiter.start, line)
         queue.size -= 1
+        self._size -= 1
         if not queue.size:
             del self._queues[waiter.file]
         own = self._owners[waiter.owner]
