@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What pylockctl can ask of pylockd, declared once: see `interface`. The rows shown are those of
+nlm.views."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
+
+from pydaemons.engine.protocol import Now
+from pydaemons.kit.varlink import Caller, ControlError, Interface, Method, Value
+from pydaemons.lockd.engine import LockEngine
+from pydaemons.nlm import views
+from pydaemons.sunrpc.program import Procedure
+
+NAME = "org.pydaemons.lockd"
+INVALID = "org.varlink.service.InvalidParameter"
+
+STATUS = (
+    "(pid: int, version: string, since: float, mode: string, "
+    "listeners: [](transport: string, host: string, port: int), "
+    "rpcbind: string, nsm: object, connections: int, locks: int, files: int, shares: int, "
+    "blocked: int, granting: int, clients: int, grace: bool, grace_left: float, refuse: bool)"
+)
+STATS = "(procedures: object, statuses: object, rpc: [string]int, shell: [string]int, replies_repeated: int)"
+
+
+class Daemon(Protocol):
+    """What the methods need besides the engine."""
+
+    engine: LockEngine
+
+    def now(self) -> Now: ...
+    def overview(self) -> dict[str, Any]: ...
+    def counts(self) -> dict[str, int]: ...
+    def settle(self) -> None: ...
+    def notify(self, client: str | None) -> list[str]: ...
+
+
+def interface(daemon: Daemon) -> Interface:
+    """The methods, over one daemon."""
+    engine = daemon.engine
+
+    def changing(change: Callable[[Value], Value]) -> Callable[[Value, Caller], Value]:
+        def call(parameters: Value, caller: Caller) -> Value:
+            result = change(parameters)
+            daemon.settle()
+            return result
+
+        return call
+
+    def status(parameters: Value, caller: Caller) -> Value:
+        return {**daemon.overview(), **views.figures(engine.server, daemon.now())}
+
+    def locks(parameters: Value, caller: Caller) -> Value:
+        rows = views.locks(engine.server)
+        for name in ("client", "file", "svid"):
+            wanted = parameters.get(name)
+            if wanted is not None:
+                rows = [row for row in rows if row.get(name) == wanted]
+        return {"locks": rows}
+
+    def blocked(parameters: Value, caller: Caller) -> Value:
+        return {"blocked": views.blocked(engine.server, daemon.now())}
+
+    def clients(parameters: Value, caller: Caller) -> Value:
+        return {"clients": views.clients(engine.server)}
+
+    def release(parameters: Value) -> Value:
+        client, file, svid = parameters.get("client"), parameters.get("file"), parameters.get("svid")
+        now = daemon.now()
+        if parameters.get("all"):
+            freed = engine.server.release(lambda owner: True, now)
+            freed += engine.server.shares.drop(lambda owner: True)
+        elif client is not None and svid is not None:
+            freed = engine.server.release(lambda o: o.host.address == client and o.svid == svid, now)
+        elif client is not None:
+            freed = engine.server.release(lambda o: o.host.address == client, now)
+            freed += engine.server.shares.drop(lambda owner: owner[0].address == client)
+        elif file is not None:
+            try:
+                key = bytes.fromhex(file)
+            except ValueError:
+                raise ControlError(INVALID, parameter="file") from None
+            freed = engine.server.release_file(key, now) + engine.server.shares.release_file(key)
+        else:
+            raise ControlError(INVALID, parameter="client")
+        return {"freed": freed}
+
+    def grace(parameters: Value) -> Value:
+        now = daemon.now()
+        match parameters["action"]:
+            case "start":
+                engine.start_grace(now, "started by an administrator")
+            case "end":
+                engine.end_grace()
+            case _:
+                raise ControlError(INVALID, parameter="action")
+        state = engine.server.grace
+        return {"grace": state.active, "grace_left": round(state.left(now.mono), 1)}
+
+    return Interface(
+        NAME,
+        [
+            Method("Status", status, gives=STATUS, doc="How it is, in numbers."),
+            Method(
+                "Locks",
+                locks,
+                takes="(client: ?string, file: ?string, svid: ?int)",
+                gives="(locks: []object)",
+                doc="Held locks and shares.",
+            ),
+            Method("Blocked", blocked, gives="(blocked: []object)", doc="Requests that wait, and for whom."),
+            Method(
+                "Clients", clients, gives="(clients: []object)", doc="Clients that hold or wait for anything."
+            ),
+            Method(
+                "Release",
+                changing(release),
+                takes="(client: ?string, file: ?string, svid: ?int, all: ?bool)",
+                gives="(freed: int)",
+                doc="Free locks and shares of a client, of one of its owners, of a file, or all.",
+                trusted=True,
+            ),
+            Method(
+                "Grace",
+                changing(grace),
+                takes="(action: string)",
+                gives="(grace: bool, grace_left: float)",
+                doc="Start or end a grace period.",
+                trusted=True,
+            ),
+            Method(
+                "DropAll",
+                changing(lambda parameters: {"freed": engine.drop_all(daemon.now())}),
+                gives="(freed: int)",
+                doc="Void all locks and start a grace period, as the kernel's lockd does at SIGKILL.",
+                trusted=True,
+            ),
+            Method(
+                "Notify",
+                changing(lambda parameters: {"notified": daemon.notify(parameters.get("client"))}),
+                takes="(client: ?string)",
+                gives="(notified: []string)",
+                doc="Tell monitored clients that this server restarted, so that they reclaim their locks.",
+                trusted=True,
+            ),
+            Method("Stats", lambda p, caller: stats(daemon), gives=STATS, doc="Counters since the start."),
+        ],
+        doc="The NFS lock manager.",
+    )
+
+
+def stats(daemon: Daemon) -> dict[str, Any]:
+    """All counters."""
+    engine = daemon.engine
+    programs: dict[str, dict[str, dict[str, int]]] = {}
+    for program in engine.service.programs.values():
+        versions = programs.setdefault(program.name, {})
+        for number, procedures in program.versions.items():
+            counted = _calls(procedures.values())
+            if counted:
+                versions[str(number)] = counted
+    return {
+        "procedures": programs,
+        "statuses": views.decisions(engine.server),
+        "rpc": {**engine.service.counts, **engine.rpc.counts},
+        "shell": daemon.counts(),
+        "replies_repeated": engine.cache.hits,
+    }
+
+
+def _calls(procedures: Iterable[Procedure]) -> dict[str, int]:
+    return {row.name: row.calls for row in procedures if row.calls}

@@ -1,0 +1,246 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""pylockd: the lock engine in its shell. Read PylockdDaemon.compose, then start: they say what there is and
+in which order it comes up. A request's way: kit.batch or kit.streams -> sunrpc.program.Service -> nlm.procs
+-> nlm.server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal as signals
+import socket
+from collections.abc import Sequence
+from ipaddress import IPv4Network, IPv6Network
+from random import SystemRandom
+from typing import Any
+
+import pydaemons
+from pydaemons.engine.effects import Level
+from pydaemons.engine.protocol import Now, Transport
+from pydaemons.kit.clock import now as read_clock
+from pydaemons.kit.daemon import Daemon, Shell
+from pydaemons.kit.driver import Driver
+from pydaemons.kit.interfaces import addresses
+from pydaemons.kit.runtree import DEFAULT_ROOT, RunTree
+from pydaemons.kit.sockets import BindError
+from pydaemons.kit.varlink import Interface
+from pydaemons.lockd.access import Access
+from pydaemons.lockd.control import interface
+from pydaemons.lockd.engine import LockEngine, NamesFound, Unmonitored
+from pydaemons.lockd.listeners import Listeners
+from pydaemons.lockd.settings import PylockdConfiguration
+from pydaemons.tunables.declare import TunableChanged
+
+RETRY = 2.0
+"""Seconds between attempts to get the sockets."""
+LINKS_EVERY = 30.0
+"""Seconds between looks at the attached networks, where the rules depend on them."""
+PORTS = {"nlm_udpport": Transport.UDP, "nlm_tcpport": Transport.TCP}
+
+
+class PylockdDaemon(Daemon):
+    """The NFS lock manager."""
+
+    name = "pylockd"
+    summary = "NFSv3 lock manager (NLM 1, 3, 4) and status monitor for servers that have none."
+
+    def __init__(self) -> None:
+        self.configuration: PylockdConfiguration = PylockdConfiguration()
+        self.engine: LockEngine
+        self.since = read_clock()
+        self._tree_timer: asyncio.TimerHandle | None = None
+
+    def now(self) -> Now:
+        """The time."""
+        return read_clock()
+
+    # -- the life of a daemon (kit.daemon)
+
+    def compose(self, shell: Shell) -> LockEngine:
+        """The engine, from settings and what is on disk."""
+        self._shell = shell
+        self.engine = LockEngine(
+            self.configuration,
+            access=self._access(),
+            entropy=SystemRandom(),
+            hostname=socket.gethostname().encode(),
+            monitor=lambda rpc, engine: Unmonitored(),
+            programs=[],
+        )
+        return self.engine
+
+    async def start(self, driver: Driver) -> None:
+        """Tree, sockets, rpcbind, control; READY when all that is there."""
+        shell, configuration = self._shell, self.configuration
+        self._driver = driver
+        self.listeners = Listeners(driver, name="nlm", passed=shell.inherited, say=shell.log.notice)
+        driver.streams.limit = lambda: configuration.tunables.nlm_max_connections
+        configuration.tunables.bind(
+            nlm_connections=lambda: len(list(driver.streams.connections())),
+            nlm_version=lambda: pydaemons.__version__,
+            nlm_grace_left=lambda: round(self.engine.server.grace.left(read_clock().mono)),
+        )
+        self._open_tree(driver)
+        await self._have_sockets()
+        self._watch_links()
+
+    def reload(self, changes: Sequence[TunableChanged]) -> None:
+        """New rules of admission; ports that moved."""
+        self.engine.access = self._access()
+        self.engine.reload()
+        for change in changes:
+            self._changed(change)
+        self._tree.publish(read_clock().mono)
+        self._tend_tree()
+
+    def signal(self, number: int) -> None:
+        """SIGUSR1: drop all locks. SIGUSR2: hand over to the next process."""
+        if number == signals.SIGUSR1:
+            self.engine.drop_all(read_clock())
+            self.settle()
+        elif number == signals.SIGUSR2:
+            self._driver.leave(0, "handing over")
+
+    def status(self) -> str:
+        """For `systemctl status`."""
+        server = self.engine.server
+        parts = [
+            f"{len(server.hosts)} clients",
+            f"{len(server.table)} locks",
+            f"{len(server.waiters)} waiting",
+        ]
+        if server.refuse:
+            parts.insert(0, "refusing all locks")
+        if server.grace.active:
+            parts.append(f"grace period, {server.grace.left(read_clock().mono):.0f} s left")
+        return ", ".join(parts)
+
+    async def stop(self) -> None:
+        """Leave rpcbind."""
+        self._tree.close()
+
+    def interfaces(self) -> list[Interface]:
+        """What pylockctl asks."""
+        return [interface(self)]
+
+    # -- for pylockctl (lockd.control)
+
+    def overview(self) -> dict[str, Any]:
+        """What is not in the engine."""
+        return {
+            "pid": os.getpid(),
+            "version": pydaemons.__version__,
+            "since": self.since.wall,
+            "mode": self.configuration.pylockd.mode,
+            "connections": len(list(self._driver.streams.connections())),
+            "listeners": [
+                {"transport": transport.value, "host": address.host, "port": address.port}
+                for transport, address in self.listeners.addresses()
+            ],
+            "rpcbind": "",
+            "nsm": {"mode": "off", "state": 0, "monitored": 0},
+        }
+
+    def counts(self) -> dict[str, int]:
+        """The shell's counters."""
+        return dict(self._driver.counts)
+
+    def settle(self) -> None:
+        """Carry out what a request from beside the network led to."""
+        self._driver.settle()
+
+    def notify(self, client: str | None) -> list[str]:
+        """Tell monitored clients that this server restarted."""
+        return []
+
+    # -- how it is done
+
+    def _access(self) -> Access:
+        return Access(self.configuration.access.allow, attached=_attached, resolve=self._resolve)
+
+    def _resolve(self, address: str) -> None:
+        """Look the names of a client up in another thread; the engine hears of it by an event."""
+        loop, access = self._driver.loop, self.engine.access
+
+        def look_up() -> None:
+            names, groups = access.look_up(address)
+            loop.call_soon_threadsafe(self._driver.post, NamesFound(address, tuple(names), tuple(groups)))
+
+        loop.run_in_executor(None, look_up)
+
+    def _watch_links(self) -> None:
+        self.engine.access.refresh()
+        self._driver.loop.call_later(LINKS_EVERY, self._watch_links)
+
+    async def _have_sockets(self) -> None:
+        """Try until the whole set of sockets stands. READY is not sent before; one warning, not one a try."""
+        shell, said = self._shell, ""
+        while True:
+            settings = self.configuration.tunables
+            try:
+                self.listeners.open(
+                    {Transport.UDP: settings.nlm_udpport, Transport.TCP: settings.nlm_tcpport}
+                )
+            except BindError as error:
+                if str(error) != said:
+                    said = str(error)
+                    shell.log.warning(f"{said}; trying again every {RETRY:.0f} s")
+                shell.notify.status(f"waiting for its sockets: {said}", read_clock().mono)
+                await asyncio.sleep(RETRY)
+            else:
+                return
+
+    def _open_tree(self, driver: Driver) -> None:
+        root = os.environ.get("PYSYSCTL_ROOT", DEFAULT_ROOT)
+        tree = self._tree = RunTree(
+            self.configuration.tunables,
+            daemon=self.name,
+            log=self._shell.log,
+            changed=self._written,
+            root=root,
+        )
+        tree.open(read_clock().mono)
+        if tree.fileno() >= 0:
+            driver.loop.add_reader(tree.fileno(), self._tree_changed)
+        self._tend_tree()
+
+    def _tree_changed(self) -> None:
+        self._tree.process(read_clock().mono)
+        self._tend_tree()
+
+    def _tend_tree(self) -> None:
+        """Have the tree's own deadlines kept."""
+        if self._tree_timer is not None:
+            self._tree_timer.cancel()
+        deadline = self._tree.deadline()
+        self._tree_timer = None if deadline is None else self._driver.loop.call_at(deadline, self._tick_tree)
+
+    def _tick_tree(self) -> None:
+        self._tree.tick(read_clock().mono)
+        self._tend_tree()
+
+    def _written(self, change: TunableChanged) -> None:
+        """A value was written to the tree."""
+        self._driver.post(change)
+        self._changed(change)
+
+    def _changed(self, change: TunableChanged) -> None:
+        transport = PORTS.get(change.key.rpartition(".")[2])
+        if transport is None:
+            return
+        port = int(str(change.new))
+        try:
+            self.listeners.move(transport, port)
+        except BindError as error:
+            self._shell.log.log(
+                Level.ERROR, f"{change.key}: {error}; still on port {self.listeners.port(transport)}"
+            )
+
+
+def _attached() -> list[IPv4Network | IPv6Network]:
+    """The directly attached networks."""
+    try:
+        return [entry.address.network for entry in addresses()]
+    except OSError:
+        return []
