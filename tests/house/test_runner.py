@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""tests/run counts right, ends what hangs, and lets no skip pass for a success in CI."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+import groups
+from house.tree import LIB, ROOT, TESTS
+
+SAMPLE = """
+import pytest, time
+def test_passes(): pass
+def test_fails(): assert False
+@pytest.fixture
+def broken(): raise OSError
+def test_with_a_broken_fixture(broken): pass
+@pytest.mark.skip(reason="no such peer")
+def test_skipped(): pass
+@pytest.mark.xfail(strict=True)
+def test_known_to_fail(): assert False
+"""
+
+
+@pytest.fixture
+def sample(tmp_path, monkeypatch):
+    """A folder of tests with one group in it."""
+    for name, text in {
+        "alpha": SAMPLE,
+        "e2e": "def test_one(): pass",
+        "house": "def test_one(): pass",
+    }.items():
+        (tmp_path / "tests" / name).mkdir(parents=True)
+        (tmp_path / "tests" / name / "test_sample.py").write_text(text)
+    (tmp_path / "tests" / "hosts").mkdir()
+    monkeypatch.setattr(groups, "TESTS", tmp_path / "tests")
+    return tmp_path / "tests"
+
+
+def test_the_house_comes_first_and_the_end_to_end_tests_last(sample):
+    assert groups.all_groups() == ["house", "alpha", "e2e"]
+
+
+def test_a_group_is_counted_and_a_broken_fixture_is_a_failure(sample):
+    result, text = groups.run_group("alpha", [], 60)
+    assert str(result) == "1 passed, 2 failed, 2 skipped"
+    assert result.reasons["no such peer"] == 1
+    assert "test_fails" in text
+
+
+def test_a_group_without_a_fault_says_nothing(sample):
+    result, text = groups.run_group("alpha", ["-k", "passes or skipped"], 60)
+    assert (str(result), text) == ("1 passed, 0 failed, 1 skipped", "")
+
+
+def test_a_group_that_hangs_is_ended_and_is_a_failure(sample):
+    (sample / "alpha" / "test_sample.py").write_text("import time\ndef test_hangs(): time.sleep(600)")
+    result, text = groups.run_group("alpha", [], 2)
+    assert result.failed == 1
+    assert "not finished after 2 s, ended" in text
+
+
+def test_a_group_that_cannot_be_read_is_a_failure(sample):
+    (sample / "alpha" / "test_sample.py").write_text("import nowhere_to_be_found")
+    result, text = groups.run_group("alpha", [], 60)
+    assert result.failed == 1
+    assert "nowhere_to_be_found" in text
+
+
+def test_the_sum_is_the_last_line_and_decides_the_exit_code(sample, capsys):
+    assert groups.main(["house", "alpha"]) == 1
+    assert capsys.readouterr().out.splitlines()[-1] == "2 passed, 2 failed, 2 skipped"
+    assert groups.main(["house"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "1 passed, 0 failed, 0 skipped"
+
+
+def test_a_group_there_is_not_is_a_usage_error(sample, capsys):
+    assert groups.main(["beta"]) == 2
+    assert "house alpha e2e" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("ci", "code", "said"), [("true", 1, "a skip is an error"), ("", 0, "1 skipped")])
+def test_a_skip_is_an_error_in_ci_only(tmp_path, ci, code, said):
+    test = tmp_path / "test_sample.py"
+    test.write_text("import pytest\n@pytest.mark.needs('no-such-program')\ndef test_peer(): pass\n")
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"),
+            *("-c", ROOT / "pyproject.toml", "-p", "conftest", test),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "CI": ci, "PYTHONPATH": f"{LIB}:{TESTS}"},
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    assert said in done.stdout
+    assert "no-such-program is not installed" in done.stdout or not ci
