@@ -123,6 +123,18 @@ def test_files_and_folders_are_copied_in_before_and_after_boot(boot, tmp_path):
     assert not os.path.exists("/opt/before") and not os.path.exists("/usr/local/bin/tool")
 
 
+@pytest.mark.needs("systemctl", "unshare")
+def test_a_file_system_mounted_on_srv_is_seen_inside_and_not_written(tmp_path):
+    script = f"""
+        mount -t tmpfs tmpfs /srv && echo kept >/srv/file || exit 9
+        {sys.executable} {MACHINE} -- sh -c 'cat /srv/file; echo lost >/srv/file'; cat /srv/file
+    """
+    done = subprocess.run(
+        ["unshare", "-m", "sh", "-c", script], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.stdout, done.stderr) == ("kept\nkept\n", "")
+
+
 @pytest.mark.needs("systemctl")
 def test_two_machines_have_a_boot_id_and_a_network_each(boot):
     one, two = boot(), boot()

@@ -112,11 +112,16 @@ def _new_root(work: str) -> str:
     """The outer root under a layer of tmpfs, with fresh /proc /sys /dev /run /tmp on top."""
     base = f"{work}/root"
     kernel.mount("tmpfs", base, "tmpfs", options="mode=0755")
-    for name in ("upper", "scratch", "root"):
-        os.mkdir(f"{base}/{name}", 0o755)
     root = f"{base}/root"
-    layers = f"lowerdir=/,upperdir={base}/upper,workdir={base}/scratch"
-    kernel.mount("overlay", root, "overlay", options=layers)
+    os.mkdir(root, 0o755)
+    # an overlay shows one file system without what is mounted on it: each of these may be one of its own
+    for number, place in enumerate(("/", "/usr", "/etc", "/var", "/opt", "/srv")):
+        if os.path.ismount(place):
+            upper, scratch = f"{base}/upper{number}", f"{base}/scratch{number}"
+            os.mkdir(upper, 0o755)
+            os.mkdir(scratch)
+            layers = f"lowerdir={place},upperdir={upper},workdir={scratch}"
+            kernel.mount("overlay", root + place, "overlay", options=layers)
     strict = MS_NOSUID | MS_NODEV | MS_NOEXEC
     kernel.mount("proc", f"{root}/proc", "proc", strict)
     # nothing done inside may reach the real kernel's settings; /proc/sys/net is the host's own network's
