@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import os
 import socket
 import sys
 from collections.abc import Callable
@@ -54,6 +55,12 @@ _FLAGS_AT = calcsize("@PIPNPN")
 _IOVEC = Struct("@PN")
 _CMSG = Struct("@Nii")
 _WORD = calcsize("N")
+_RECVERR: dict[int, tuple[int, int]] = {
+    socket.AF_INET: (socket.IPPROTO_IP, 11),
+    socket.AF_INET6: (socket.IPPROTO_IPV6, 25),
+}
+"""IP_RECVERR and IPV6_RECVERR."""
+_ERROR_REPORTS = tuple(_RECVERR.values())
 _IP_PKTINFO = 8
 _IPV6_PKTINFO = socket.IPV6_PKTINFO
 _MSG_DONTWAIT = socket.MSG_DONTWAIT
@@ -245,8 +252,17 @@ class Arena:
 class DatagramPort:
     """One UDP socket that feeds the engine."""
 
-    def __init__(self, driver: Driver, owner: Datagrams, sock: socket.socket, arena: Arena | None) -> None:
+    def __init__(
+        self,
+        driver: Driver,
+        owner: Datagrams,
+        sock: socket.socket,
+        arena: Arena | None,
+        *,
+        reports_errors: bool = False,
+    ) -> None:
         self.sock = sock
+        self._reports_errors = reports_errors
         self.address = address_of(sock.getsockname())
         """Where it is bound."""
         self._driver = driver
@@ -260,14 +276,14 @@ class DatagramPort:
 
     def close(self) -> None:
         """Stop feeding the engine and close the socket."""
-        self._driver.loop.remove_reader(self._fd)
-        self._owner.forget(self)
-        self.sock.close()
+        self.release().close()
 
     def release(self) -> socket.socket:
         """Stop feeding the engine; the socket itself goes on (to a successor)."""
-        self._driver.loop.remove_reader(self._fd)
-        self._owner.forget(self)
+        if self._fd >= 0:
+            self._driver.loop.remove_reader(self._fd)
+            self._owner.forget(self)
+            self._fd = -1
         return self.sock
 
     def drain(self) -> None:
@@ -390,12 +406,37 @@ class DatagramPort:
         returned, not raised: a datagram may always be lost."""
         ancillary = [(self._family.level, self._family.type, control)] if control else []
         try:
-            self.sock.sendmsg([data], ancillary, _MSG_DONTWAIT, name)  # type: ignore[arg-type]
+            try:
+                self.sock.sendmsg([data], ancillary, _MSG_DONTWAIT, name)  # type: ignore[arg-type]
+            except OSError:
+                # May be an earlier datagram's ICMP error, which the kernel hands to whoever comes next.
+                if not self._take_errors():
+                    raise
+                self.sock.sendmsg([data], ancillary, _MSG_DONTWAIT, name)  # type: ignore[arg-type]
         except OSError as error:
             self._count(error.errno or 0, "send")
             return error
         self._driver.counts["datagrams out"] += 1
         return None
+
+    def _take_errors(self) -> int:
+        """Empty the socket's error queue (ip(7), IP_RECVERR; our own sockets have one): each entry carries
+        the destination of the datagram it is about. How many."""
+        taken = 0
+        while self._reports_errors and taken < MESSAGES:
+            try:
+                _data, ancillary, _flags, name = self.sock.recvmsg(
+                    0, 512, socket.MSG_ERRQUEUE | _MSG_DONTWAIT
+                )
+            except OSError:
+                break
+            taken += 1
+            for level, kind, value in ancillary:
+                if (level, kind) in _ERROR_REPORTS and len(value) >= 4:
+                    number = int.from_bytes(value[:4], sys.byteorder)
+                    self._count(number, "send")
+                    self._driver.post(SendFailed(address_of(name), Transport.UDP, os.strerror(number)))
+        return taken
 
     def _find_origin(self, key: bytes) -> Origin:
         """The origin of this raw name and control, from the older generation or new."""
@@ -454,7 +495,7 @@ class DatagramPort:
 
     def _receive_failed(self, number: int) -> None:
         """recvmmsg gave nothing: EAGAIN is the usual end, anything else an ICMP error that waited."""
-        if number not in (errno.EAGAIN, errno.EINTR):
+        if self._take_errors() == 0 and number not in (errno.EAGAIN, errno.EINTR):
             self._count(number, "receive")
 
     def _count(self, number: int, what: str) -> None:
@@ -523,7 +564,11 @@ class Datagrams:
         found = self._outgoing.get(key)
         if found is None:
             sock = self._bind_outgoing(family, effect.privileged)
-            found = DatagramPort(self._driver, self, sock, self._arena(family))
+            # Whoever we asked may not be there: its ICMP message makes a quick SendFailed. A listening socket
+            # goes without: there the errors of many peers would get between.
+            level, option = _RECVERR[family]
+            sock.setsockopt(level, option, 1)
+            found = DatagramPort(self._driver, self, sock, self._arena(family), reports_errors=True)
             self._outgoing[key] = found
         return found
 

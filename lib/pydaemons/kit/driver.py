@@ -91,6 +91,7 @@ class Driver:
         self._timer_at = float("inf")
         self._bugs: deque[float] = deque(maxlen=BUGS)
         self._failing: dict[str, str] = {}
+        self._retry: asyncio.TimerHandle | None = None
         self._held: deque[tuple[Origin, bytes]] = deque(maxlen=HELD_REPLIES)
         self._unknown: set[type[Effect]] = set()
         self.on(Reply, self._reply)
@@ -130,8 +131,9 @@ class Driver:
 
     def close(self) -> None:
         """Stop: close all sockets and timers. Replies already sent are the kernel's to deliver."""
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._retry):
+            if timer is not None:
+                timer.cancel()
         self.datagrams.close()
         self.streams.close()
 
@@ -254,18 +256,16 @@ class Driver:
             self.engine.tick(now)
         except Exception as error:
             self.failed(error, None, None)
-        self._timer_at = now.mono + LEAST_WAIT  # finish arms nothing sooner
+        self._timer_at = float("-inf")  # finish is not to arm it: see LEAST_WAIT
         self.commit()
         self.finish(now)
-        if self._timer is None:
-            self._timer_at = float("inf")
-            deadline = self.engine.deadline()
-            if deadline is not None:
-                self._arm(max(deadline, now.mono + LEAST_WAIT))
+        self._timer_at = float("inf")
+        deadline = self.engine.deadline()
+        if deadline is not None:
+            self._arm(max(deadline, now.mono + LEAST_WAIT))
 
     def _persisted(self, names: set[str], failures: dict[str, str]) -> None:
         """Tell of what failed, and of what went right again."""
-        planned = bool(self._failing)
         for name, error in failures.items():
             if name not in self._failing:
                 self.log.error(
@@ -277,20 +277,17 @@ class Driver:
             if self._failing.pop(name, None) is not None:
                 self.log.notice(f"state {name} is written again", STATE_FILE=name)
                 self.post(Persisted(name))
-        if self._failing and not planned:
-            self.loop.call_later(PERSIST_RETRY, self._retry_persist)
+        if self._failing and self._retry is None:
+            self._retry = self.loop.call_later(PERSIST_RETRY, self._retry_persist)
         if not self._failing:
             while self._held:
                 origin, data = self._held.popleft()
                 self.answer(origin, data)
 
     def _retry_persist(self) -> None:
-        if self._state is None or not self._failing:
-            return
-        names = set(self._failing)
-        self._persisted(names, self._state.retry())
-        if self._failing:
-            self.loop.call_later(PERSIST_RETRY, self._retry_persist)
+        self._retry = None
+        if self._state is not None and self._failing:
+            self._persisted(set(self._failing), self._state.retry())
 
     def _reply(self, effect: Reply, now: Now) -> None:
         self.answer(effect.origin, effect.data)

@@ -32,6 +32,8 @@ from pydaemons.tunables.layers import Resolved, adopt
 
 OK, FAILED, USAGE, NOT_PERMITTED, NOT_CONFIGURED = 0, 1, 2, 4, 6
 
+START_PATIENCE = 30.0
+"""Seconds by which a start that takes its time is prolonged, again and again."""
 STOP_PATIENCE = 30.0
 """Seconds for Daemon.stop."""
 
@@ -43,8 +45,10 @@ _LEVELS = {Severity.ERROR: Level.ERROR, Severity.WARNING: Level.WARNING, Severit
 
 def run(daemon: Daemon, argv: Sequence[str] | None = None) -> NoReturn:
     """The whole program of `bin/<daemon>`."""
-    # A daemon's own pipes and sockets report EPIPE; the signal would end it.
-    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    # A daemon's own pipes and sockets report EPIPE; the signal would end it. The others get their meaning
+    # once the loop runs; until then they must not end us either.
+    for number in (signal.SIGPIPE, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)
     sys.exit(main(daemon, argv))
 
 
@@ -153,7 +157,7 @@ def _report(log: Log, problems: Sequence[Problem]) -> None:
 
 def _give_up(shell: Shell, text: str, status: int, errno: int) -> int:
     shell.log.error(text)
-    shell.notify.error(errno or status, text)
+    shell.notify.failed(text, errno)
     return status
 
 
@@ -210,7 +214,10 @@ class _Life:
         """Run `start` to its end (True), unless the daemon is told to leave meanwhile (False)."""
         task = asyncio.ensure_future(start)
         either: set[asyncio.Future[Any]] = {task, self._driver.left}
-        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        while not await self._first(either, START_PATIENCE / 3):
+            # It waits for something (a port, a disk) and says so; that is no reason to kill it.
+            self._notify.extend(START_PATIENCE)
+            self._notify.status(self._daemon.status(), self._driver.now().mono)
         if not task.done():
             task.cancel()
             await asyncio.wait({task})
@@ -218,7 +225,13 @@ class _Life:
         task.result()
         return True
 
+    @staticmethod
+    async def _first(either: set[asyncio.Future[Any]], patience: float) -> bool:
+        done, _ = await asyncio.wait(either, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+        return bool(done)
+
     async def _stop(self) -> None:
+        self._notify.extend(STOP_PATIENCE)
         try:
             await asyncio.wait_for(self._daemon.stop(), STOP_PATIENCE)
         except TimeoutError:
@@ -282,24 +295,30 @@ class _Life:
 
     def reload(self) -> list[str]:
         """SIGHUP: read the configuration again; a wrong one changes nothing. What was wrong."""
-        daemon, driver = self._daemon, self._driver
         self._notify.reloading()
+        try:
+            problems = self._read_again()
+        finally:
+            self._notify.ready(self._daemon.status())
+        return [str(problem) for problem in problems]
+
+    def _read_again(self) -> Sequence[Problem]:
+        daemon = self._daemon
         resolved = _load(daemon, self._shell)
         _report(self._log, resolved.problems)
         if resolved.fatal:
             self._log.error("the configuration is not usable; keeping the old one")
-        else:
-            changes = adopt(daemon.configuration, resolved)
-            for change in changes:
-                driver.post(change)
-            try:
-                daemon.reload(changes)
-            except (StartError, OSError) as error:
-                self._log.error(f"reload: {error}")
-            else:
-                self._log.notice(f"configuration read again, {len(changes)} changed")
-        self._notify.ready(daemon.status())
-        return [str(problem) for problem in resolved.problems]
+            return resolved.problems
+        changes = adopt(daemon.configuration, resolved)
+        for change in changes:
+            self._driver.post(change)
+        try:
+            daemon.reload(changes)
+        except (StartError, OSError) as error:
+            self._log.error(f"reload: {error}")
+            return [*resolved.problems, Problem(self._shell.config, "", str(error), "")]
+        self._log.notice(f"configuration read again, {len(changes)} changed")
+        return resolved.problems
 
     def _plan_status(self) -> None:
         """After a batch: offer the status line within a second. A daemon nothing happens to is not woken."""

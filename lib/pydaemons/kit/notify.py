@@ -82,9 +82,9 @@ class Notifier:
         """Starting, stopping or reloading goes on for up to `seconds` more."""
         self._tell(f"EXTEND_TIMEOUT_USEC={int(seconds * 1e6)}")
 
-    def error(self, errno: int, status: str = "") -> None:
+    def failed(self, status: str, errno: int = 0) -> None:
         """Why we give up."""
-        self._tell(f"ERRNO={errno}", *([f"STATUS={_line(status)}"] if status else []))
+        self._tell(f"STATUS={_line(status)}", *([f"ERRNO={errno}"] if errno else []))
 
     def store(self, name: str, descriptor: int, *, poll: bool = True) -> bool:
         """Have systemd keep `descriptor` over a restart as `name`, which must be unique: `forget` removes all

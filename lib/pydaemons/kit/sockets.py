@@ -139,11 +139,13 @@ def scope_name(index: int) -> str:
 
 
 def to_sockaddr(address: Address) -> tuple[str, int] | tuple[str, int, int, int]:
-    """The inverse of address_of, for an address of its own family."""
+    """The inverse of address_of, for an address of its own family. OSError when it is not numeric."""
     host, port = address
     if ":" not in host:
+        socket.inet_pton(socket.AF_INET, host)  # a name would be looked up, and that may take its time
         return host, port
     host, _, scope = host.partition("%")
+    socket.inet_pton(socket.AF_INET6, host)
     index = 0
     if scope:
         index = int(scope) if scope.isdecimal() else socket.if_nametoindex(scope)
@@ -221,7 +223,7 @@ def _bind(
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
         if device is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode())
-        sock.bind(to_sockaddr(Address(host, port)))
+        sock.bind(to_sockaddr(Address(host or "0.0.0.0", port)))
     except OSError as error:
         sock.close()
         raise _bind_error(error, kind, host, port) from error
@@ -230,7 +232,7 @@ def _bind(
 
 def _bind_error(error: OSError, kind: socket.SocketKind, host: str, port: int) -> BindError:
     protocol = "udp" if kind == socket.SOCK_DGRAM else "tcp"
-    text = f"{protocol} port {port} on {host or '0.0.0.0'}: {error.strerror}"
+    text = f"{protocol} port {port} on {host or '0.0.0.0'}: {error.strerror or error}"
     if error.errno == errno.EADDRINUSE:
         who = ", ".join(map(str, holders(kind, family_of(host), port)))
         text = f"{protocol} port {port} is held by {who or 'another process (whose name needs root to see)'}"

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from typing import Protocol as TypingProtocol
 
-from pydaemons.engine.effects import Send, SendFailed
+from pydaemons.engine.effects import Level, Send, SendFailed
 from pydaemons.engine.protocol import Address, Origin, Transport
 from pydaemons.kit.route import Route
 from pydaemons.kit.sockets import PRIVILEGED, address_of, family_of, to_sockaddr
@@ -158,9 +158,9 @@ class Connection(Route):
             records = self._deframer.feed(data)
         except WireError as error:
             driver.counts["streams out of step"] += 1
-            driver.log.info(
-                f"closing the connection from {self.origin.peer.host}: {error}", PEER=self.origin.peer.host
-            )
+            peer = self.origin.peer.host
+            text = f"closing the connection with {peer}: {error}"
+            driver.log.log(Level.INFO, text, {"PEER": peer}, kind="stream out of step")
             self.lost(None)
             return
         now = driver.now()

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A driver on a real loop with an engine whose rules a test writes: for tests of kit and of daemons."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator
+
+from pydaemons.engine.effects import Effect, Level
+from pydaemons.engine.protocol import Now, Origin
+from pydaemons.kit.driver import Driver, StateWriter
+from pydaemons.kit.log import Log
+from pydaemons.kit.notify import Notifier
+
+PATIENCE = 10.0
+"""Seconds after which what has not come will not come, also on a busy machine."""
+
+
+class ScriptedEngine:
+    """An engine that keeps what it was given. `answer(data, origin)` makes replies (default: an echo)."""
+
+    def __init__(self, answer: Callable[[bytes, Origin], bytes | None] | None = None) -> None:
+        self.answer = answer or (lambda data, origin: data)
+        self.received: list[bytes] = []
+        self.origins: list[Origin] = []
+        self.times: list[Now] = []
+        self.events: list[object] = []
+        self.ticks: list[Now] = []
+        self.effects: list[Effect] = []
+        self.wanted: float | None = None
+        """The deadline; a tick takes it away, as long as `stuck` is not set."""
+        self.stuck = False
+
+    def receive(self, data: bytes, origin: Origin, now: Now) -> bytes | None:
+        self.received.append(data)
+        self.origins.append(origin)
+        self.times.append(now)
+        return self.answer(data, origin)
+
+    def tick(self, now: Now) -> None:
+        self.ticks.append(now)
+        if not self.stuck:
+            self.wanted = None
+
+    def deadline(self) -> float | None:
+        return self.wanted
+
+    def handle(self, event: object, now: Now) -> None:
+        self.events.append(event)
+
+    def drain(self) -> Iterator[Effect]:
+        effects, self.effects = self.effects, []
+        yield from effects
+
+
+class KeptLog(Log):
+    """A log that keeps its lines."""
+
+    def __init__(self) -> None:
+        super().__init__("test", level=Level.DEBUG)
+        self.lines: list[str] = []
+        self.entries: list[dict[str, str]] = []
+
+    def _write(self, level, message, fields, message_id):  # type: ignore[no-untyped-def]
+        self.lines.append(message)
+        self.entries.append({**fields, "PRIORITY": str(int(level))})
+
+
+def run_shell(
+    scenario: Callable[[Driver, ScriptedEngine], Awaitable[None]],
+    *,
+    answer: Callable[[bytes, Origin], bytes | None] | None = None,
+    state: StateWriter | None = None,
+) -> Driver:
+    """Run `scenario` beside a driver. The driver, closed, for its counts."""
+
+    async def live() -> Driver:
+        engine = ScriptedEngine(answer)
+        loop = asyncio.get_running_loop()
+        driver = Driver(engine, loop, log=KeptLog(), notify=Notifier(), state=state)
+        try:
+            await asyncio.wait_for(scenario(driver, engine), 6 * PATIENCE)
+        finally:
+            driver.close()
+        return driver
+
+    return asyncio.run(live())
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Let the loop run until `condition()` holds."""
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, "it never happened"
+        await asyncio.sleep(0.002)
+
+
+async def said(sock, size: int = 65536) -> bytes:  # type: ignore[no-untyped-def]
+    """The next bytes or datagram that come on a non-blocking socket."""
+    return await asyncio.wait_for(asyncio.get_running_loop().sock_recv(sock, size), PATIENCE)

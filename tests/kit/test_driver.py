@@ -1,0 +1,259 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import asyncio
+import socket
+from dataclasses import dataclass
+
+import pytest
+
+from fakes.shell import run_shell, said, until
+from pydaemons.engine.effects import Effect, Leave, Level, Log, Persist, Reply
+from pydaemons.engine.events import Persisted, PersistFailed
+from pydaemons.kit import driver as driver_module
+from pydaemons.kit import sockets
+from pydaemons.kit.driver import BUGS
+
+
+class Disk:
+    """A place for state that fills up; it keeps order with what else happened."""
+
+    def __init__(self, happened):
+        self.happened = happened
+        self.full = False
+        self.files = {}
+        self.pending = {}
+
+    def write(self, effects):
+        failures = {}
+        for effect in effects:
+            if self.full:
+                self.pending[effect.name] = effect
+                failures[effect.name] = "No space left on device"
+            else:
+                self.happened.append(f"wrote {effect.name}")
+                self.pending.pop(effect.name, None)
+                self.files[effect.name] = effect.data
+        return failures
+
+    def retry(self):
+        return self.write(list(self.pending.values()))
+
+
+def udp_client(driver):
+    port = driver.listen(sockets.bind_udp("127.0.0.1", 0))
+    client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    client.setblocking(False)
+    client.connect(("127.0.0.1", port.address.port))
+    return client
+
+
+def test_state_is_on_disk_before_the_answer_leaves_and_other_effects_come_after():
+    happened = []
+    disk = Disk(happened)
+
+    @dataclass(frozen=True, slots=True)
+    class StartUnit(Effect):
+        name: str
+
+    async def scenario(driver, engine):
+        def answer(data, origin):
+            # In this order out of the engine; Persist overtakes.
+            engine.effects.append(StartUnit("u"))
+            engine.effects.append(Persist("hosts/a", data))
+            return b"granted"
+
+        engine.answer = answer
+        client = udp_client(driver)
+        real = driver.datagrams._listening[0]
+        driver.on(StartUnit, lambda effect, now: happened.append(f"started {effect.name}"))
+        original = driver.commit
+
+        def commit():
+            assert original()
+            with pytest.raises(BlockingIOError):
+                client.recv(100)
+            happened.append("committed")
+            return True
+
+        driver.commit = commit
+        client.send(b"state")
+        assert await said(client) == b"granted"
+        await until(lambda: len(happened) == 3)
+        assert happened == ["wrote hosts/a", "committed", "started u"]
+        assert disk.files == {"hosts/a": b"state"}
+        real.close()
+
+    run_shell(scenario, state=disk)
+
+
+def test_answers_wait_for_a_full_disk_and_leave_once_it_takes_the_state(monkeypatch):
+    monkeypatch.setattr(driver_module, "PERSIST_RETRY", 0.02)
+    disk = Disk([])
+
+    async def scenario(driver, engine):
+        def answer(data, origin):
+            if data == b"lock":
+                engine.effects += [Persist("hosts/a", b"1"), Reply(origin, b"late too")]
+            return b"re " + data
+
+        engine.answer = answer
+        client = udp_client(driver)
+        disk.full = True
+        client.send(b"lock")
+        await until(lambda: engine.events)
+        assert engine.events == [PersistFailed("hosts/a", "No space left on device")]
+        client.send(b"test")  # without state of its own
+        assert await said(client) == b"re test"
+        await asyncio.sleep(0.1)
+        assert len(engine.events) == 1, "told once"
+        disk.full = False
+        assert {await said(client), await said(client)} == {b"re lock", b"late too"}
+        await until(lambda: len(engine.events) == 2)
+        assert engine.events[1] == Persisted("hosts/a")
+        assert disk.files == {"hosts/a": b"1"}
+        errors = [line for line in driver.log.lines if "cannot write state" in line]
+        assert errors == [
+            "cannot write state hosts/a: No space left on device; its answers wait, trying again"
+        ]
+
+    run_shell(scenario, state=disk)
+
+
+def test_a_tick_comes_when_the_deadline_passes_and_not_before():
+    async def scenario(driver, engine):
+        start = driver.now().mono
+        engine.wanted = start + 0.05
+        driver.settle()
+        await until(lambda: engine.ticks)
+        assert engine.ticks[0].mono >= start + 0.05
+        await asyncio.sleep(0.05)
+        assert len(engine.ticks) == 1
+
+    run_shell(scenario)
+
+
+def test_a_deadline_that_moved_closer_is_kept_and_one_that_moved_away_is_not_ticked_early():
+    async def scenario(driver, engine):
+        start = driver.now().mono
+        engine.wanted = start + 3600
+        driver.settle()
+        engine.wanted = start + 0.02
+        driver.post("closer")
+        await until(lambda: engine.ticks)
+        engine.wanted = start + 0.06
+        driver.post("again")
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        engine.wanted = start + 0.2
+        await until(lambda: len(engine.ticks) == 2)
+        assert engine.ticks[1].mono >= start + 0.2
+
+    run_shell(scenario)
+
+
+def test_a_deadline_that_never_moves_does_not_burn_the_processor():
+    async def scenario(driver, engine):
+        engine.stuck = True
+        engine.wanted = driver.now().mono - 1
+        start = driver.now().mono
+        driver.settle()
+        await until(lambda: len(engine.ticks) >= 5)
+        assert len(engine.ticks) <= (driver.now().mono - start) / driver_module.LEAST_WAIT + 2
+
+    run_shell(scenario)
+
+
+def test_events_reach_the_engine_in_their_order_and_their_effects_are_carried_out():
+    async def scenario(driver, engine):
+        engine.effects.append(Log(Level.WARNING, "odd", {"CLIENT": "192.0.2.1"}))
+        driver.post(1)
+        driver.post(2)
+        await asyncio.to_thread(driver.loop.call_soon_threadsafe, driver.post, 3)
+        await until(lambda: engine.events == [1, 2, 3])
+        assert driver.log.lines == ["odd"]
+        assert driver.log.entries[0] == {"CLIENT": "192.0.2.1", "PRIORITY": "4"}
+
+    run_shell(scenario)
+
+
+def test_the_engine_may_end_the_daemon():
+    async def scenario(driver, engine):
+        engine.effects.append(Leave(3, "enough"))
+        engine.effects.append(Leave(4, "too late"))
+        driver.post("go")
+        assert await driver.left == Leave(3, "enough")
+
+    run_shell(scenario)
+
+
+def test_exceptions_that_repeat_end_the_daemon_for_systemd_to_restart_it():
+    def answer(data, origin):
+        raise ZeroDivisionError("a bug")
+
+    async def scenario(driver, engine):
+        client = udp_client(driver)
+        for i in range(BUGS - 1):
+            client.send(b"%d" % i)
+        await until(lambda: driver.counts["exceptions"] == BUGS - 1)
+        assert not driver.left.done()
+        client.send(b"last")
+        leave = await driver.left
+        assert leave.status == 1
+        assert "exceptions" in leave.reason
+
+    run_shell(scenario, answer=answer)
+
+
+@pytest.mark.parametrize("broken", ["tick", "handle", "drain"])
+def test_a_bug_anywhere_in_the_engine_is_survived(broken):
+    async def scenario(driver, engine):
+        def bug(*_):
+            raise RuntimeError("a bug")
+
+        good = getattr(engine, broken)
+        setattr(engine, broken, bug)
+        engine.wanted = driver.now().mono
+        driver.post("event")
+        await until(lambda: driver.counts["exceptions"])
+        setattr(engine, broken, good)
+        client = udp_client(driver)
+        client.send(b"alive?")
+        assert await said(client) == b"alive?"
+        assert "RuntimeError: a bug" in driver.log.lines[0]
+
+    run_shell(scenario)
+
+
+def test_an_effect_nobody_carries_out_is_said_once():
+    @dataclass(frozen=True, slots=True)
+    class Unheard(Effect):
+        pass
+
+    async def scenario(driver, engine):
+        engine.effects += [Unheard(), Unheard(), Log(Level.INFO, "still here")]
+        driver.post("go")
+        await until(lambda: "still here" in driver.log.lines)
+        assert [line for line in driver.log.lines if "Unheard" in line] == [
+            "bug, please report: nobody carries out Unheard"
+        ]
+
+    run_shell(scenario)
+
+
+def test_a_handler_that_fails_does_not_stop_the_others():
+    @dataclass(frozen=True, slots=True)
+    class Fails(Effect):
+        pass
+
+    def fail(effect, now):
+        raise OSError("no")
+
+    async def scenario(driver, engine):
+        driver.on(Fails, fail)
+        engine.effects += [Fails(), Log(Level.INFO, "still here")]
+        driver.post("go")
+        await until(lambda: "still here" in driver.log.lines)
+        assert driver.counts["exceptions"] == 1
+
+    run_shell(scenario)

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pydaemons.sunrpc.marking import HEADER, LAST, Deframer, frame, mark
+from pydaemons.wire.errors import WireError
+
+LIMIT = 1000
+
+
+def fragments(record: bytes, cuts: list[int]) -> bytes:
+    """`record` as a stream of fragments that end at `cuts` (equal cuts make empty fragments)."""
+    ends = [*sorted(min(cut, len(record)) for cut in cuts), len(record)]
+    stream, start = b"", 0
+    for index, end in enumerate(ends):
+        last = LAST if index == len(ends) - 1 else 0
+        stream += HEADER.pack(last | (end - start)) + record[start:end]
+        start = end
+    return stream
+
+
+def split(stream: bytes, cuts: list[int]) -> list[bytes]:
+    edges = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
+    return [stream[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+
+
+def collect(pieces: list[bytes]) -> list[bytes]:
+    deframer = Deframer(LIMIT)
+    return [record for piece in pieces for record in deframer.feed(piece)]
+
+
+records_with_cuts = st.lists(
+    st.tuples(st.binary(max_size=40), st.lists(st.integers(0, 40), max_size=4)), max_size=6
+)
+
+
+@given(records_with_cuts, st.lists(st.integers(0, 400), max_size=12))
+def test_any_fragments_and_any_split_of_the_stream_give_the_same_records(records, cuts):
+    stream = b"".join(fragments(record, each) for record, each in records)
+    assert collect(split(stream, cuts)) == [record for record, _ in records]
+
+
+@given(records_with_cuts)
+def test_byte_by_byte_gives_the_same_records_each_as_soon_as_it_is_whole(records):
+    deframer = Deframer(LIMIT)
+    for record, cuts in records:
+        stream = fragments(record, cuts)
+        *early, last = [deframer.feed(stream[i : i + 1]) for i in range(len(stream))]
+        assert not any(early)
+        assert last == [record]
+        assert not deframer.pending
+
+
+@given(st.binary(max_size=300), st.lists(st.integers(0, 300), max_size=8))
+def test_garbage_gives_the_same_whole_and_in_pieces(data, cuts):
+    def outcome(pieces):
+        deframer, records = Deframer(LIMIT), []
+        for piece in pieces:
+            try:
+                records += deframer.feed(piece)
+            except WireError as error:
+                assert 0 <= error.offset <= len(piece)
+                return None
+        return records, deframer.pending
+
+    # A refusal may come with any piece; what was complete before it is a matter of the split.
+    assert outcome(split(data, cuts)) == outcome([data])
+
+
+def test_a_record_sent_is_a_record_received():
+    assert collect([frame(b"call") + frame(b"")]) == [b"call", b""]
+    assert mark(5) == b"\x80\x00\x00\x05"
+
+
+@pytest.mark.parametrize("size", [LIMIT + 1, 0x7FFFFFFF])
+def test_a_record_over_the_limit_is_refused_before_it_has_come(size):
+    with pytest.raises(WireError):
+        Deframer(LIMIT).feed(mark(size))
+
+
+def test_fragments_count_together_towards_the_limit():
+    deframer = Deframer(LIMIT)
+    half = HEADER.pack(LIMIT // 2) + bytes(LIMIT // 2)
+    assert deframer.feed(half + half) == []
+    with pytest.raises(WireError):
+        deframer.feed(HEADER.pack(LAST | 1))
+
+
+def test_a_record_of_exactly_the_limit_passes():
+    assert collect([frame(bytes(LIMIT))]) == [bytes(LIMIT)]
+    assert collect([fragments(bytes(LIMIT), [500])]) == [bytes(LIMIT)]
+
+
+def test_empty_fragments_cost_nothing_but_their_header():
+    deframer = Deframer(LIMIT)
+    assert deframer.feed(HEADER.pack(0) * 10000) == []
+    assert deframer.feed(frame(b"end")) == [b"end"]
+
+
+def test_it_tells_whether_a_record_has_begun():
+    deframer = Deframer(LIMIT)
+    assert not deframer.pending
+    deframer.feed(b"\x80")
+    assert deframer.pending
+    deframer.feed(b"\x00\x00\x01x")
+    assert not deframer.pending
