@@ -283,8 +283,8 @@ def table(summary: dict[str, Any]) -> str:
     for side, figures in summary["sides"].items():
         for step in figures["held"]:
             lines.append(
-                f"  {side:<9}{step['held']:>7} held: {step['gap_per_second']:>7} calls/s, "
-                f"{step['gap_server_us']:>8.2f} µs of server each; filled at {step['fill_per_second']}/s"
+                f"  {side:<9}{step['held']:>7} held: {step['gap_per_second']:>7.0f} calls/s, "
+                f"{step['gap_server_us']:>8.2f} µs of server each; filled at {step['fill_per_second']:.0f}/s"
             )
     lines.append("")
     rows = (

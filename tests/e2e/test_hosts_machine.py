@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from hosts.guard import PREFIX, start_time
+from hosts.guard import PREFIX, standing, start_time
 from hosts.holder import HostError
 from hosts.waiting import wait_for
 
@@ -215,6 +215,28 @@ def test_being_killed_leaves_nothing_behind(boot, victim):
         # nobody was left to tidy the disk: the next machine to start does
         boot().close()
     wait_for(lambda: not left_of(name), what=f"nothing left: {left_of(name)}")
+
+
+@pytest.mark.needs("systemctl")
+def test_a_named_machine_stays_for_the_next_command_until_it_is_ended():
+    name = f"test-{os.getpid()}"
+
+    def machine(*words: str) -> tuple[int, str]:
+        done = subprocess.run(
+            [sys.executable, MACHINE, *words], capture_output=True, text=True, timeout=60, check=False
+        )
+        return done.returncode, done.stdout
+
+    try:
+        assert machine("--name", name, "--", "touch", "/run/here") == (0, "")
+        guard, init = standing(name)
+        assert machine("--name", name, "--", "sh", "-c", "ls /run/here; exit 4") == (4, "/run/here\n")
+        assert standing(name) == (guard, init)
+    finally:
+        assert machine("--end", name) == (0, "")
+    assert standing(name) is None
+    assert not os.path.exists(f"/proc/{init}")
+    assert machine("--end", name) == (1, "")
 
 
 @pytest.mark.needs("systemctl")

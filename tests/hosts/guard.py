@@ -6,6 +6,8 @@ closes (so also when its creator is killed with SIGKILL), when the time limit is
 init ends by itself; and should the guard itself be killed, the kernel kills the host's init with it and the
 next guard to start sweeps what lay on disk. Words on stdin: "poweroff" asks systemd to shut down in order.
 Events on stdout, one JSON object a line: ready (init, work), failed (why), limit, gone.
+
+A host with a name stays when its creator ends, until SIGTERM to its guard or its limit; standing() finds it.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ import tempfile
 import time
 import traceback
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +63,7 @@ class Guard:
         self.cgroup = f"{self.cgroups}/{os.path.basename(self.work)}"
         self.init = 0
         self.creator = os.getppid()
+        self.told_to_end = False
         self.end = time.monotonic() + spec["limit"]
 
     # ---- making
@@ -67,6 +71,7 @@ class Guard:
     def prepare(self) -> None:
         os.chmod(self.work, 0o755)
         Path(self.work, "owner").write_text(f"{os.getpid()} {start_time(os.getpid())} {self.spec['kind']}")
+        Path(self.work, "name").write_text(self.spec["name"])
         Path(self.work, "hosts").write_text(self.spec["hosts"] or "127.0.0.1 localhost\n::1 localhost\n")
         Path(self.work, "boot_id").write_text(f"{uuid.uuid4()}\n")
         for name in ("console", "resolv.conf"):
@@ -150,10 +155,17 @@ class Guard:
     def watch(self) -> bool:
         """Until the host has to go; True when an orderly poweroff was asked for."""
         while True:
-            if self.init_ended() or os.getppid() != self.creator:
+            if self.init_ended():
                 return False
             if time.monotonic() > self.end:
                 say("limit")
+                return False
+            if self.spec["name"]:
+                if self.told_to_end:
+                    return False
+                time.sleep(0.2)
+                continue
+            if os.getppid() != self.creator:
                 return False
             if select.select([0], [], [], 0.2)[0]:
                 word = os.read(0, 64)
@@ -161,6 +173,9 @@ class Guard:
                     return False
                 if word.strip() == b"poweroff":
                     return True
+
+    def on_sigterm(self, *_: object) -> None:
+        self.told_to_end = True
 
     # ---- taking away
 
@@ -184,17 +199,35 @@ class Guard:
 
     def sweep(self) -> None:
         """Remove what guards that were killed could not."""
-        for path in Path(tempfile.gettempdir()).glob(PREFIX + "*"):
-            try:
-                pid, started, kind = (path / "owner").read_text().split()
-            except (OSError, ValueError):
-                continue
-            if start_time(int(pid)) == started or (kind == "systemd" and kind != self.spec["kind"]):
+        for path, pid, started, kind in work_folders():
+            if start_time(pid) == started or (kind == "systemd" and kind != self.spec["kind"]):
                 continue  # alive, or with a cgroup that only a guard of its kind can see
             leftover = f"{self.cgroups}/{path.name}"
             if os.path.isdir(leftover):
                 remove_cgroup(leftover)
             shutil.rmtree(path, ignore_errors=True)
+
+
+def work_folders() -> Iterator[tuple[Path, int, str, str]]:
+    """Every host's work folder with its guard's pid and start, and its kind; those of root only."""
+    for path in Path(tempfile.gettempdir()).glob(PREFIX + "*"):
+        try:
+            if path.lstat().st_uid == os.geteuid():  # anybody may make a folder in /tmp
+                pid, started, kind = (path / "owner").read_text().split()
+                yield path, int(pid), started, kind
+        except (OSError, ValueError):
+            continue
+
+
+def standing(name: str) -> tuple[int, int] | None:
+    """The guard's and the init's pid of the host that was told to stay under this name."""
+    for path, guard, started, _ in work_folders():
+        try:
+            if start_time(guard) == started and (path / "name").read_text() == name:
+                return guard, int((path / "init").read_text())
+        except (OSError, ValueError):
+            continue
+    return None
 
 
 def remove_cgroup(top: str) -> None:
@@ -214,10 +247,12 @@ def main() -> int:
     for ignored in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGPIPE):
         signal.signal(ignored, signal.SIG_IGN)
     guard = Guard(json.loads(sys.argv[1]))
+    signal.signal(signal.SIGTERM, guard.on_sigterm)
     try:
         guard.prepare()
         guard.fork()
         guard.wait_booted()
+        Path(guard.work, "init").write_text(str(guard.init))
         say("ready", init=guard.init, work=guard.work)
         if guard.watch():
             guard.poweroff()

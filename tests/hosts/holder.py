@@ -104,6 +104,27 @@ def _child_of(popen: subprocess.Popen[bytes]) -> int:
     return popen.pid
 
 
+def enter_command(
+    init: int, flags: Sequence[str], argv: Command, env: dict[str, str], cwd: str | None = None
+) -> list[str]:
+    """The argv that runs `argv` in the namespaces of process `init`, with nothing of our environment."""
+    variables = {
+        "PATH": inside.PATH,
+        "HOME": "/root",
+        "LC_ALL": "C.UTF-8",
+        "TERM": "dumb",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "SYSTEMD_PAGER": "",
+        "SYSTEMD_COLORS": "0",
+        **env,
+    }
+    return [
+        *("nsenter", "-t", str(init), *flags, "--", "env", "-i", "-C", cwd or "/"),
+        *(f"{name}={value}" for name, value in variables.items()),
+        *(os.fspath(word) for word in argv),
+    ]
+
+
 class Held:
     """A host and the lifeline to its guard."""
 
@@ -114,14 +135,7 @@ class Held:
             raise HostError("hosts are made of namespaces: this needs root")
         if shutil.which("nsenter") is None:
             raise HostError("nsenter (util-linux) is not installed")
-        self.environment = {
-            "PATH": inside.PATH,
-            "HOME": "/root",
-            "LC_ALL": "C.UTF-8",
-            "TERM": "dumb",
-            "PYTHONDONTWRITEBYTECODE": "1",
-            **(environment or {}),
-        }
+        self.environment = environment or {}
         self._started: list[Process] = []
         self._limit_reached = False
         self.init = 0
@@ -130,6 +144,8 @@ class Held:
             ["/usr/bin/python3", str(Path(__file__).with_name("guard.py")), json.dumps(spec)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            # one that stays must not hold its creator's stderr open: whoever reads that waits for its end
+            stderr=subprocess.DEVNULL if spec["name"] else None,
             start_new_session=True,
         )
 
@@ -157,12 +173,7 @@ class Held:
         self, argv: Command, *, cwd: str | None = None, env: dict[str, str] | None = None
     ) -> list[str]:
         """The argv that runs `argv` inside: nsenter, a clean environment, a folder."""
-        variables = {**self.environment, **(env or {})}
-        return [
-            *("nsenter", "-t", str(self.init), *self.enter_flags, "--", "env", "-i", "-C", cwd or "/"),
-            *(f"{name}={value}" for name, value in variables.items()),
-            *(os.fspath(word) for word in argv),
-        ]
+        return enter_command(self.init, self.enter_flags, argv, {**self.environment, **(env or {})}, cwd)
 
     def run(
         self,

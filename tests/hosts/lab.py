@@ -25,7 +25,7 @@ class Host(Held):
         self.name = name
         self.number = number
         super().__init__(
-            {"kind": "bare", "hostname": name, "hosts": hosts, "network": "", "limit": limit},
+            {"kind": "bare", "hostname": name, "hosts": hosts, "network": "", "name": "", "limit": limit},
         )
 
     @property

@@ -4,7 +4,8 @@
 
 As a library: `with SystemdHost(units=[...], binds=[...]) as host: host.run("systemctl", "start", ...)`.
 As a command: `machine.py [options] -- COMMAND [ARG...]` boots one, runs COMMAND in it and exits with its code
-(124: the time limit was reached, 125: the machine did not boot). Python's standard library only.
+(124: the time limit was reached, 125: the machine did not boot). With --name NAME it stays afterwards, the
+next command with that name runs in it, and --end NAME takes it away. Python's standard library only.
 
 Inside, / is the outer root under a layer of tmpfs (all writing is lost), with mount, pid, net, uts, ipc and
 cgroup namespaces of its own; /etc/systemd/system starts empty, so nothing runs that was not asked for.
@@ -14,8 +15,10 @@ guard.py makes and unmakes it, inside.py is its first process, holder.py runs co
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -26,7 +29,8 @@ from typing import Any
 if __package__ in (None, ""):
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from hosts.holder import Held, HostError
+from hosts.guard import standing
+from hosts.holder import Held, HostError, enter_command
 
 __all__ = ["HostError", "SystemdHost"]
 
@@ -42,6 +46,7 @@ class SystemdHost(Held):
     keep      units masked by default that are wanted (see inside.MASKED)
     hide      paths that shall not exist inside
     network   a network namespace (path) to join instead of a new one with only lo
+    name      stay when the creator ends, under this name (see guard.standing)
     limit     seconds until the host is taken away whatever it does
     """
 
@@ -61,6 +66,7 @@ class SystemdHost(Held):
         hosts: str = "",
         hostname: str = "syshost",
         target: str = "multi-user.target",
+        name: str = "",
         limit: float = 120.0,
         environment: dict[str, str] | None = None,
     ) -> None:
@@ -79,9 +85,10 @@ class SystemdHost(Held):
                 "hosts": hosts,
                 "hostname": hostname,
                 "target": target,
+                "name": name,
                 "limit": limit,
             },
-            environment={"SYSTEMD_PAGER": "", "SYSTEMD_COLORS": "0", **(environment or {})},
+            environment=environment,
         )
         self.wait_ready()
         self.boot_state = self._wait_booted()
@@ -148,11 +155,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--hostname", default="syshost", help="its name (%(default)s)")
     add("--network", metavar="NETNS", default="", help="join this network namespace (a path)")
     add("--env", metavar="NAME=VALUE", action="append", default=[], help="for COMMAND")
-    add("--limit", metavar="SECONDS", type=float, default=120.0, help="for everything (%(default)g)")
+    add("--limit", metavar="SECONDS", type=float, help="for everything (120; with --name 86400)")
+    add("--name", default="", help="let it stay under this name, or use the one that stays")
+    add("--end", metavar="NAME", default="", help="take away the machine of this name")
     add("--poweroff", action="store_true", help="shut down in order at the end")
     add("--journal", action="store_true", help="print the journal to stderr at the end")
     add("--verbose", action="store_true", help="print timings to stderr")
-    add("command", nargs="+", help=argparse.SUPPRESS)
+    add("command", nargs="*", help=argparse.SUPPRESS)
     return parser
 
 
@@ -164,10 +173,20 @@ def main(argv: list[str]) -> int:
         if options.verbose:
             print(f"machine: {text} at {(time.monotonic() - begun) * 1000:.0f} ms", file=sys.stderr)
 
+    if options.end:
+        return end(options.end)
+    if not options.command:
+        _parser().error("no command to run")
+    if options.limit is None:
+        options.limit = 86400.0 if options.name else 120.0
     environment = {"TERM": os.environ.get("TERM", "dumb")}
     environment |= dict(word.split("=", 1) for word in options.env)
+    if options.name and (found := standing(options.name)):
+        command = enter_command(found[1], SystemdHost.enter_flags, options.command, environment)
+        return _code(subprocess.run(command, check=False).returncode)
     try:
         host = SystemdHost(
+            name=options.name,
             binds=options.bind,
             writable=options.writable,
             copies=dict(word.rsplit(":", 1) for word in options.copy),
@@ -183,7 +202,7 @@ def main(argv: list[str]) -> int:
     except HostError as error:
         print(f"machine: {error}", file=sys.stderr)
         return 125
-    with host:
+    with contextlib.nullcontext() if options.name else host:
         say(f"booted ({host.boot_state})")
         code = subprocess.run(host.command(options.command), check=False).returncode
         if host.limit_reached:
@@ -192,9 +211,29 @@ def main(argv: list[str]) -> int:
         say(f"command ended with {code}")
         if options.journal:
             print(host.journal(output="short-monotonic"), end="", file=sys.stderr)
+        if options.name:
+            return _code(code)
         host.close(poweroff=options.poweroff)
     say("gone")
+    return _code(code)
+
+
+def _code(code: int) -> int:
+    """As a shell tells a death by signal."""
     return code if code >= 0 else 128 - code
+
+
+def end(name: str) -> int:
+    """Take away the machine that stays under `name`; 1 when there is none."""
+    found = standing(name)
+    if found is None:
+        print(f"machine: no machine is named {name}", file=sys.stderr)
+        return 1
+    os.kill(found[0], signal.SIGTERM)
+    deadline = time.monotonic() + 30
+    while standing(name) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return 0 if standing(name) is None else 1
 
 
 if __name__ == "__main__":
