@@ -1,0 +1,569 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Goals, waiting, holding, deleting, adopting, restarting: the engine against a fake service manager."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fakes.systemd_units import End, World, dies, lives
+from pydaemons.bnode import bosconfig
+from pydaemons.bnode.bosconfig import BosConfig, Entry
+from pydaemons.bnode.effects import CheckBinaries, KeepCore, StartAnew
+from pydaemons.bnode.events import (
+    BinariesSeen,
+    ConfigRead,
+    Connected,
+    CoresSeen,
+    Disconnected,
+    Forgotten,
+    Found,
+    Gone,
+    HandOver,
+    Refused,
+    Released,
+    ShutdownAsked,
+    Started,
+)
+from pydaemons.bnode.ktime import KTime
+from pydaemons.bnode.model import Goal
+from pydaemons.engine.effects import Leave
+
+A, B = "bos-a.service", "bos-b.service"
+SLEEP = ("/bin/sleep 100",)
+
+
+def config(*entries):
+    return BosConfig(entries=tuple(Entry("simple", name, goal, SLEEP) for name, goal in entries))
+
+
+def status(world, name):
+    bnode = world.bnode(name)
+    return int(bnode.kind.status(bnode))
+
+
+# -- goals
+
+
+def test_start_and_stop_set_both_goals_and_the_file():
+    world = World()
+    world.create("a", *SLEEP)
+    world.ask("SetStatus", instance="a", goal=0)
+    world.run(1)
+    assert (world.bnode("a").goal, world.bnode("a").file_goal, status(world, "a")) == (0, 0, 0)
+    assert b"bnode simple a 0\n" in world.files["BosConfig"]
+    world.ask("SetStatus", instance="a", goal=1)
+    world.run(1)
+    assert status(world, "a") == 1 and b"bnode simple a 1\n" in world.files["BosConfig"]
+
+
+def test_startup_and_shutdown_set_the_goal_only():
+    world = World()
+    world.create("a", *SLEEP)
+    world.run(1)
+    world.ask("SetTemporaryStatus", instance="a", goal=0)
+    world.run(1)
+    assert (world.bnode("a").goal, world.bnode("a").file_goal, status(world, "a")) == (0, 1, 0)
+    assert b"bnode simple a 1\n" in world.files["BosConfig"]
+
+
+def test_set_goal_alone_keeps_the_error_stop_and_set_stat_ends_it():
+    world = World()
+    world.programs[A] = dies()
+    world.create("a", "/bin/false")
+    world.run(1)
+    world.supervisor.set_goal(world.bnode("a"), Goal.NORMAL, world.now)
+    assert world.bnode("a").error_stop
+    world.supervisor.set_stat(world.bnode("a"), Goal.SHUTDOWN, world.now)
+    assert not world.bnode("a").error_stop
+
+
+def test_nothing_is_started_before_the_manager_answered():
+    world = World(config(("a", Goal.NORMAL)), connect=False)
+    world.run(100)
+    assert not world.spawns
+    world.connect()
+    world.run(1)
+    assert world.spawned(A)
+
+
+def test_file_goals_decide_at_start():
+    world = World(config(("a", Goal.NORMAL), ("b", Goal.SHUTDOWN)))
+    world.run(1)
+    assert world.spawned(A) and not world.spawned(B)
+
+
+# -- waiting and holding
+
+
+def test_wait_all_answers_when_everything_has_settled():
+    world = World()
+    world.programs[A] = lives(deaf=40)
+    world.create("a", *SLEEP)
+    world.create("b", *SLEEP)
+    world.run(1)
+    world.ask("ShutdownAll")
+    ticket = world.ask("WaitAll")
+    assert ticket is None
+    world.run(39)
+    assert len(world.answers) == 3
+    world.run(2)
+    assert len(world.answers) == 4 and world.bnode("a").holds == 0
+
+
+def test_wait_status_fails_when_the_goal_changes_and_lets_go():
+    world = World()
+    world.programs[A] = lives(deaf=40)
+    world.create("a", *SLEEP)
+    world.run(1)
+    world.ask("SetTemporaryStatus", instance="a", goal=0)
+    world.ask("WaitStatus", instance="a", goal=0)
+    assert world.bnode("a").holds == 1
+    world.ask("SetTemporaryStatus", instance="a", goal=1)
+    code = next(a.code for a in world.answers.values() if a.code)
+    assert code == -1
+    assert world.bnode("a").holds == 0, "the seed keeps this hold for ever"
+
+
+def test_restart_answers_when_it_was_started_again():
+    world = World()
+    world.programs[A] = lives(deaf=10)
+    world.create("a", *SLEEP)
+    world.run(1)
+    assert world.ask("Restart", instance="a") is None
+    world.run(9)
+    assert len(world.answers) == 1
+    world.run(2)
+    assert len(world.answers) == 2 and len(world.spawned(A)) == 2
+
+
+def test_restart_all_is_for_file_goal_1_only():
+    world = World(config(("a", Goal.NORMAL), ("b", Goal.SHUTDOWN)))
+    world.run(1)
+    world.ask("SetTemporaryStatus", instance="b", goal=1)
+    world.run(1)
+    world.ask("RestartAll")
+    world.run(1)
+    assert len(world.spawned(A)) == 2 and len(world.spawned(B)) == 1
+
+
+def test_a_restart_goes_on_when_the_one_who_asked_has_left():
+    world = World()
+    world.programs[A] = lives(deaf=10)
+    world.create("a", *SLEEP)
+    world.run(1)
+    world.ask("Restart", instance="a")
+    ticket = max(world.answers) + 1
+    world.feed(Forgotten(ticket))
+    world.run(20)
+    assert len(world.spawned(A)) == 2 and ticket not in world.answers
+
+
+def test_a_held_bnode_is_deleted_when_released():
+    world = World()
+    world.create("a", *SLEEP, notifier="/bin/note")
+    world.run(1)
+    world.ask("SetStatus", instance="a", goal=0)
+    world.run(1)
+    assert world.bnode("a").holds == 1, "its notifier runs"
+    assert world.ask("Delete", instance="a").code == 0
+    assert world.supervisor.find("a") is not None
+    assert b"bnode" not in world.files["BosConfig"]
+    world.feed(Released("a"))
+    assert world.supervisor.find("a") is None
+
+
+def test_deleting_a_running_one_is_refused_even_when_held():
+    world = World()
+    world.create("a", *SLEEP)
+    world.run(1)
+    world.supervisor.hold(world.bnode("a"))
+    assert world.ask("Delete", instance="a").code == 39426
+    assert not world.bnode("a").doomed
+
+
+def test_one_in_error_stop_can_be_deleted_and_leaves_nothing():
+    world = World()
+    world.programs[A] = dies()
+    world.create("a", "/bin/false")
+    world.run(1)
+    assert world.ask("Delete", instance="a").code == 0
+    assert world.barred == set() and set(world.files) == {"BosConfig"}
+    world.run(100)
+
+
+def test_order_of_creation_is_kept_over_a_delete():
+    world = World()
+    for name in "dbca":
+        world.create(name, *SLEEP)
+    world.run(1)
+    world.ask("SetStatus", instance="b", goal=0)
+    world.run(1)
+    world.ask("Delete", instance="b")
+    world.create("b", *SLEEP)
+    entries = bosconfig.parse(world.files["BosConfig"].decode(), "x").entries
+    assert [entry.name for entry in entries] == ["d", "c", "a", "b"]
+
+
+def test_a_deactivated_bnode_leaves_the_list_but_not_the_file():
+    world = World()
+    world.create("a", *SLEEP)
+    world.create("b", *SLEEP)
+    assert world.supervisor.deactivate(world.bnode("a")) == 0
+    assert [bnode.name for bnode in world.supervisor.bnodes()] == ["b"]
+    assert [entry.name for entry in world.supervisor.config().entries] == ["a", "b"]
+    assert world.ask("Restart", instance="a").code == 39425
+    assert world.create("a", *SLEEP).code == 39427
+
+
+def test_deactivating_twice_says_not_active_where_the_seed_loops():
+    world = World()
+    world.create("a", *SLEEP)
+    bnode = world.bnode("a")
+    world.supervisor.deactivate(bnode)
+    assert world.supervisor.deactivate(bnode) == 39424
+
+
+def test_one_write_of_the_file_for_many_changes_of_a_batch():
+    world = World()
+    for name in "abc":
+        world.supervisor.create(Entry("simple", name, Goal.NORMAL, SLEEP), world.now)
+    world._obey()
+    assert world.writes.count("BosConfig") == 1
+
+
+# -- spawning
+
+
+def test_a_refused_spawn_is_logged_and_counts_and_leaves_nothing_behind():
+    world = World()
+    world.create("a", *SLEEP)
+    for _ in range(12):
+        unit = world.units.pop(A, None)
+        assert unit is not None
+        world.feed(Refused(A, "no memory"))
+    assert world.boslog("Failed to spawn process for bnode 'a': no memory")
+    assert world.bnode("a").error_stop and world.bnode("a").idle
+    world.ask("SetStatus", instance="a", goal=1)
+    world.run(1)
+    assert status(world, "a") == 1
+
+
+def test_a_start_whose_exit_was_not_reported_counts_an_exit():
+    world = World()
+    world.create("a", *SLEEP)
+    world.run(1)
+    world.feed(Started(A, 9999, world.wall, 1))
+    assert world.bnode("a").window.count == 1 and world.bnode("a").starts == 2
+
+
+def test_a_report_told_twice_is_one_start():
+    world = World()
+    world.create("a", *SLEEP)
+    world.run(1)
+    pid = world.bnode("a").processes[0].pid
+    world.feed(Started(A, pid, world.wall, 0))
+    assert world.bnode("a").starts == 1
+
+
+def test_reports_about_units_of_nobody_are_counted():
+    world = World()
+    world.feed(Gone("bos-stranger.service", "success"))
+    assert world.supervisor.strangers == 1
+    assert world.tunables.value("unknown_units") == 1
+
+
+# -- adoption
+
+
+def test_a_crash_of_the_daemon_restarts_nothing_and_keeps_the_history():
+    world = World()
+    world.create("a", *SLEEP)
+    world.run(5)
+    world.kill(A, signal=0, code=3)
+    world.run(5)
+    before = (world.bnode("a").start_time, world.bnode("a").last_error_exit, world.bnode("a").starts)
+    world.crash()
+    world.run(100)
+    bnode = world.bnode("a")
+    assert len(world.spawned(A)) == 2 and world.supervisor.adopted == 1
+    assert (bnode.start_time, bnode.last_error_exit, bnode.starts) == before
+    assert bnode.error_code == 3 and status(world, "a") == 1
+
+
+def test_goals_in_memory_survive_a_crash_and_not_an_orderly_stop():
+    world = World(config(("a", Goal.NORMAL)))
+    world.run(1)
+    world.ask("SetTemporaryStatus", instance="a", goal=0)
+    world.run(1)
+    world.crash()
+    world.run(1)
+    assert (world.bnode("a").goal, world.bnode("a").file_goal) == (0, 1)
+    world.feed(ShutdownAsked("signal 15"))
+    assert isinstance(world.left[0], Leave)
+    world.crash()
+    world.run(1)
+    assert world.bnode("a").goal == 1
+
+
+def test_the_count_of_exits_goes_on_under_a_new_daemon():
+    world = World()
+    world.programs[A] = dies(every=1.0)
+    world.create("a", "/bin/false")
+    world.run(8.5)
+    world.crash()
+    world.run(100)
+    assert len(world.spawned(A)) == 12 and world.bnode("a").error_stop
+
+
+def test_an_error_stop_survives_a_crash():
+    world = World()
+    world.programs[A] = dies()
+    world.create("a", "/bin/false")
+    world.run(1)
+    world.crash()
+    world.run(100)
+    assert world.bnode("a").error_stop and len(world.spawned(A)) == 12
+
+
+def test_a_pending_retry_survives_a_crash():
+    world = World(error_stop_policy="backoff")
+    world.programs[A] = dies()
+    world.create("a", "/bin/false")
+    world.run(8)
+    before = len(world.spawned(A))
+    world.crash()
+    world.run(6)
+    assert len(world.spawned(A)) == before
+    world.run(4)
+    assert len(world.spawned(A)) == before + 1
+
+
+def test_restarts_while_away_are_counted_from_systemds_counter():
+    world = World()
+    world.create("a", *SLEEP)
+    world.run(1)
+    world.units[A].restarts = 4
+    world.units[A].pid = 4711
+    world.crash()
+    bnode = world.bnode("a")
+    assert bnode.starts == 5 and bnode.window.count == 4 and bnode.processes[0].pid == 4711
+
+
+def test_a_unit_that_ran_into_systemds_limit_while_away_is_an_error_stop():
+    world = World()
+    world.create("a", *SLEEP)
+    world.run(1)
+    world.units[A].pid, world.units[A].failed = 0, "start-limit-hit"
+    world.crash()
+    assert world.bnode("a").error_stop
+
+
+def test_what_died_for_good_while_away_is_started():
+    world = World()
+    world.create("a", *SLEEP)
+    world.run(1)
+    world.units.clear()
+    world.crash()
+    world.run(1)
+    assert len(world.spawned(A)) == 2
+
+
+def test_a_unit_found_stopping_is_waited_for():
+    world = World(config(("a", Goal.NORMAL)), connect=False)
+    world.feed(Connected([Found(A, 7, world.wall, 0, "", stopping=True)]))
+    assert not world.spawns
+    world.feed(Gone(A, "success"))
+    world.run(1)
+    assert world.spawned(A)
+
+
+def test_strangers_units_are_named_and_left_alone():
+    world = World(connect=False)
+    world.feed(Connected([Found("bos-old.service", 7, world.wall, 0, "")]))
+    assert world.boslog("units of no bnode, left alone: bos-old.service") and not world.stops
+
+
+def test_while_the_manager_is_away_nothing_is_claimed_or_ordered():
+    world = World()
+    world.create("a", *SLEEP)
+    world.run(1)
+    world.feed(Disconnected("connection reset"))
+    assert world.ask("Status", instances=[], long=False).result["instances"][0]["status"] is None
+    assert world.ask("SetStatus", instance="a", goal=0).code == 0
+    assert not world.stops
+    world.connect()
+    world.run(1)
+    assert world.stops == [A] and status(world, "a") == 0
+
+
+def test_handing_over_leaves_at_once_and_stops_nothing():
+    world = World()
+    world.create("a", *SLEEP)
+    world.run(1)
+    world.feed(HandOver())
+    assert world.left and not world.stops
+
+
+# -- leaving
+
+
+def test_an_orderly_stop_waits_for_everything_and_leaves_the_file_alone():
+    world = World()
+    world.programs[A] = lives(deaf=30)
+    world.create("a", *SLEEP)
+    world.create("b", *SLEEP)
+    world.run(1)
+    file = world.files["BosConfig"]
+    world.feed(ShutdownAsked("signal 15"))
+    world.run(29)
+    assert not world.left
+    world.run(2)
+    assert len(world.left) == 1 and world.files["BosConfig"] == file
+    assert world.boslog("Shutdown of BOS server and processes in response to signal 15")
+
+
+def test_nothing_is_started_while_leaving():
+    world = World()
+    world.programs[A] = lives(deaf=30)
+    world.create("a", *SLEEP)
+    world.run(1)
+    world.feed(ShutdownAsked("signal 15"))
+    world.ask("SetStatus", instance="a", goal=1)
+    assert world.create("b", *SLEEP).code == 39426
+    world.run(60)
+    assert world.left and len(world.spawned(A)) == 1
+
+
+def test_restart_of_the_server_stops_everything_and_asks_for_a_fresh_copy():
+    world = World()
+    world.create("a", *SLEEP)
+    world.run(1)
+    world.ask("RestartServer")
+    world.run(1)
+    assert world.bnode("a").idle and world.other == [StartAnew()]
+
+
+# -- times, binaries, cores, a new file
+
+
+def test_the_weekly_restart_restarts_what_runs():
+    world = World(replace(config(("a", Goal.NORMAL), ("b", Goal.SHUTDOWN)), general=KTime(15, 0, 4)))
+    world.run(8 * 86400)
+    assert len(world.spawned(A)) in (2, 3) and not world.spawned(B)
+    assert datetime.fromtimestamp(world.bnode("a").start_time).strftime("%w %H:%M") == "0 04:00"
+
+
+def test_a_newer_binary_is_a_restart():
+    world = World(config(("a", Goal.NORMAL), ("b", Goal.NORMAL)))
+    world.run(86400 + 1)
+    (check,) = [effect for effect in world.other if isinstance(effect, CheckBinaries)]
+    assert check.programs == {"/bin/sleep"}
+    world.feed(BinariesSeen({"/bin/sleep": world.bnode("a").start_time + 1}))
+    world.run(1)
+    assert len(world.spawned(A)) == 2
+    world.feed(BinariesSeen({"/bin/sleep": world.wall - 3600}))
+    world.run(1)
+    assert len(world.spawned(A)) == 2
+
+
+def test_a_core_is_asked_for_after_a_signal_and_shown_when_there():
+    world = World()
+    world.create("a", *SLEEP)
+    world.run(1)
+    world.kill(A, signal=11, core=True)
+    (keep,) = [effect for effect in world.other if isinstance(effect, KeepCore)]
+    assert keep.name == "corea"
+    world.feed(CoresSeen(frozenset({"corea"})))
+    assert world.bnode("a").has_core
+    world.feed(CoresSeen(frozenset({"coreab", "corea.b"})))
+    assert not world.bnode("a").has_core
+    world.feed(CoresSeen(frozenset({"corea.20261121103011"})))
+    assert world.bnode("a").has_core
+
+
+def test_a_bad_file_at_reload_leaves_the_old_one_in_force():
+    world = World(config(("a", Goal.NORMAL)))
+    world.run(1)
+    world.feed(ConfigRead("bnode simple a 1\nparm x\n", "/etc/BosConfig"))
+    assert world.boslog("/etc/BosConfig:1: bnode a has no end")
+    assert world.boslog("the last good one stays in force")
+    world.feed(ConfigRead("bnode what a 1\nparm x\nend\n", "/etc/BosConfig"))
+    assert world.boslog("/etc/BosConfig:1: bnode a: 'what' is no bnode type")
+    assert status(world, "a") == 1
+
+
+def test_reload_takes_goals_new_bnodes_changes_and_removals():
+    world = World(config(("a", Goal.NORMAL), ("b", Goal.NORMAL), ("c", Goal.NORMAL), ("d", Goal.NORMAL)))
+    world.run(1)
+    new = BosConfig(
+        entries=(
+            Entry("simple", "a", Goal.NORMAL, SLEEP),
+            Entry("simple", "b", Goal.SHUTDOWN, SLEEP),
+            Entry("simple", "c", Goal.NORMAL, ("/bin/other",)),
+            Entry("simple", "e", Goal.NORMAL, SLEEP),
+        )
+    )
+    world.feed(ConfigRead(bosconfig.format(new), "f"))
+    world.run(1)
+    assert len(world.spawned(A)) == 1
+    assert status(world, "b") == 0
+    assert world.units["bos-c.service"].effect.argv == ("/bin/other",)
+    assert world.supervisor.find("d") is None and "bos-d.service" not in world.units
+    assert status(world, "e") == 1
+
+
+# -- whatever happens
+
+
+ACTIONS = st.lists(
+    st.one_of(
+        st.tuples(st.just("kill"), st.sampled_from([0, 9, 11])),
+        st.tuples(st.sampled_from(["SetStatus", "SetTemporaryStatus"]), st.sampled_from([0, 1])),
+        st.tuples(st.sampled_from(["Restart", "Delete", "create", "crash"]), st.none()),
+        st.tuples(st.just("run"), st.floats(0.01, 40)),
+    ),
+    max_size=40,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(ACTIONS, st.sampled_from(["simple", "fs", "dafs"]), st.booleans())
+def test_after_any_story_processes_are_what_the_goal_says(actions, kind, flaky):
+    """The fake manager refuses a second unit of one name, so two copies of a process cannot go unseen."""
+    world = World()
+    commands = {"simple": 1, "fs": 3, "dafs": 4}[kind]
+    if flaky:
+        world.programs["bos-x.service"] = lambda number: End(0.7, number % 2)
+    world.programs["bos-x-salv.service"] = lambda _: End(0.5)
+    for what, value in actions:
+        if what == "create":
+            world.create("x", *["/bin/p"] * commands, kind=kind)
+        elif what == "crash":
+            world.crash()
+        elif what == "run":
+            world.run(value)
+        elif what == "kill":
+            for name, unit in list(world.units.items()):
+                if unit.pid:
+                    world.kill(name, signal=value)
+        elif what in ("Restart", "Delete"):
+            world.ask(what, instance="x")
+        else:
+            world.ask(what, instance="x", goal=value)
+    world.programs.clear()
+    world.programs["bos-x-salv.service"] = lambda _: End(0.5)
+    world.run(400)
+    bnode = world.supervisor.find("x")
+    running = {name for name, unit in world.units.items() if unit.pid}
+    if bnode is None:
+        assert not running
+        return
+    assert bnode.holds == 0 and not world.supervisor.waiting
+    wanted = bnode.kind.wanted(bnode, world.wall)
+    assert running == {bnode.process(part).unit for part in wanted}
+    assert (bnode.goal is Goal.NORMAL) == bool(running)
+    assert bosconfig.parse(world.files["BosConfig"].decode(), "f") == world.supervisor.config()
