@@ -19,7 +19,7 @@ from pydaemons.engine.protocol import Now, Origin
 from pydaemons.lockd.access import Access
 from pydaemons.lockd.settings import PylockdConfiguration
 from pydaemons.nlm import procs
-from pydaemons.nlm.server import Monitor, Server
+from pydaemons.nlm.server import PRIVILEGED_PORTS, Monitor, Server
 from pydaemons.nlm.types import NLM_PROGRAM
 from pydaemons.sunrpc.client import RpcClient
 from pydaemons.sunrpc.dupcache import ReplyCache
@@ -27,7 +27,6 @@ from pydaemons.sunrpc.message import AuthStat
 from pydaemons.sunrpc.program import Call, Program, Service, Undecided
 from pydaemons.tunables.declare import TunableChanged
 
-PRIVILEGED_PORTS = 1024
 GRACE_ENDED_ID = "5b0f3a7e3d3e4f0c9a3a0e1d5c7b2f61"
 GRACE_STARTED_ID = "a0c6a1c6a2f64a44b6b5b3f0f9f0d8e2"
 CLIENT_RESTARTED_ID = "c2f7d2f1b8e94f1fb43a4c8f1f6f0a93"

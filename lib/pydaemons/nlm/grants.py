@@ -7,6 +7,9 @@ same transport and version, and repeats the client's own file handle, owner and 
 that is all a client recognises it by (Linux 6.1 compares those and the server's address, not the cookie). A
 client that blocked with LOCK_MSG is told by GRANTED_MSG and answers with GRANTED_RES; every other is told by
 GRANTED.
+
+DENIED has two meanings: "I do not wait for this", and, to a repetition whose first answer was lost, "I no
+longer wait, I have it". Only to the first telling is it taken for the former, and the lock given to the next.
 """
 
 from __future__ import annotations
@@ -98,6 +101,8 @@ class Grants:
         self._open: dict[Key, Blocked] = {}
         self._handles: dict[Key, Pending] = {}
         self._cookies: dict[bytes, Key] = {}
+        self._cookies_of: dict[Key, list[bytes]] = {}
+        self._by_file: dict[bytes, dict[Key, Blocked]] = {}
         self._sent: dict[Key, int] = {}
         self._timers: Timers[Key] = Timers()
         self._next_cookie = entropy.getrandbits(63)
@@ -112,10 +117,15 @@ class Grants:
         """The unacknowledged grant of exactly this lock."""
         return self._open.get(key)
 
+    def on_file(self, file: bytes) -> list[Blocked]:
+        """The unacknowledged grants on one file."""
+        return list(self._by_file.get(file, {}).values())
+
     def tell(self, blocked: Blocked, now: Now) -> None:
         """The lock was taken for this client: tell it until it says it knows."""
         key = key_of(blocked)
         self._open[key] = blocked
+        self._by_file.setdefault(blocked.file, {})[key] = blocked
         self._sent[key] = 0
         self._send(key, blocked, now)
 
@@ -123,12 +133,17 @@ class Grants:
         """The client knows, or the lock is gone again: stop telling."""
         if self._open.pop(key, None) is None:
             return
+        here = self._by_file[key[0]]
+        del here[key]
+        if not here:
+            del self._by_file[key[0]]
         self._timers.cancel(key)
         self._sent.pop(key, None)
         handle = self._handles.pop(key, None)
         if handle is not None:
             self._rpc.cancel(handle, now)
-        self._cookies = {cookie: other for cookie, other in self._cookies.items() if other != key}
+        for cookie in self._cookies_of.pop(key, ()):
+            del self._cookies[cookie]
 
     def acknowledged(self, cookie: bytes, address: str, status: int, now: Now) -> None:
         """GRANTED_RES came from `address`; one that belongs to nothing, or to another host's lock, is
@@ -136,7 +151,7 @@ class Grants:
         key = self._cookies.get(cookie)
         blocked = None if key is None else self._open.get(key)
         if blocked is not None and blocked.owner.host.address == address:
-            self._judge(blocked, status, now)
+            self._judge(blocked, status, now, repeated=self._sent[key_of(blocked)] > 1)
 
     def deadline(self) -> float | None:
         """When `tick` is wanted."""
@@ -177,6 +192,7 @@ class Grants:
         if request.asynchronous:
             sent = self._sent[key]
             self._cookies[cookie] = key
+            self._cookies_of.setdefault(key, []).append(cookie)
             self._sent[key] = sent + 1
             self._timers.set(key, now.mono + self._schedule()[sent])
             self._rpc.send(target, GRANTED.number + MSG, args, now=now)
@@ -185,19 +201,20 @@ class Grants:
         def done(outcome: Outcome, now: Now) -> None:
             if self._open.get(key) is not blocked:
                 return
-            self._handles.pop(key, None)
+            pending = self._handles.pop(key)
             try:
                 status = RESULT.unpack(outcome.result, 0).status if isinstance(outcome, Success) else None
             except WireError:
                 status = None
-            self._judge(blocked, status, now)
+            self._judge(blocked, status, now, repeated=pending.tries > 1)
 
         self._handles[key] = self._rpc.call(
             target, GRANTED.number, args, schedule=self._schedule(), done=done, now=now
         )
 
-    def _judge(self, blocked: Blocked, status: int | None, now: Now) -> None:
-        if status == Status.GRANTED:
+    def _judge(self, blocked: Blocked, status: int | None, now: Now, *, repeated: bool) -> None:
+        """What the client said: None if nothing that can be understood."""
+        if status == Status.GRANTED or (status == Status.DENIED and repeated):
             self.settle(key_of(blocked), now)
         elif status == Status.DENIED_GRACE_PERIOD:
             self._sent[key_of(blocked)] = 0

@@ -46,6 +46,8 @@ LINGER = 300.0
 monitored until the second such look, so that one that locks and unlocks does not cost a durable write each
 time."""
 LOCK_MSG = 7
+PRIVILEGED_PORTS = 1024
+"""Below it a port is only to be had by root."""
 
 _result = tuple.__new__
 """`_result(Result, (cookie, status))`: a Result without the detour through its Python-level constructor."""
@@ -268,8 +270,10 @@ class Server:
         return NOTHING
 
     def sm_notify(self, args: StatusArgs, call: Call, now: Now) -> Void:
-        """SM_NOTIFY: this host's status monitor says that a client restarted. From nowhere else."""
-        if call.origin.peer.host in {"127.0.0.1", "::1"}:
+        """SM_NOTIFY: this host's status monitor says that a client restarted. From nowhere else, and from no
+        user of this host either: hence the port."""
+        peer = call.origin.peer
+        if peer.host in {"127.0.0.1", "::1"} and peer.port < PRIVILEGED_PORTS:
             self._monitor.notified(args.mon_name, args.state, args.priv, now)
         return NOTHING
 
@@ -294,7 +298,7 @@ class Server:
     def release(self, match: Callable[[Owner], bool], now: Now) -> int:
         """Free every lock and forget every wait of the owners that match; how many locks were freed."""
         before = len(self.table)
-        for blocked in list(self.grants):
+        for blocked in self.grants:
             if match(blocked.owner):
                 self.grants.settle(key_of(blocked), now)
         self.waiters.drop(match)
@@ -307,16 +311,15 @@ class Server:
     def release_file(self, file: bytes, now: Now) -> int:
         """Free every lock on a file (by the lock table's key) and serve those who wait for it."""
         freed = self.table.release_file(file)
-        for blocked in list(self.grants):
-            if blocked.file == file:
-                self.grants.settle(key_of(blocked), now)
+        for blocked in self.grants.on_file(file):
+            self.grants.settle(key_of(blocked), now)
         self._serve(file, 0, EOF, now)
         return freed
 
     def drop_all(self, now: Now) -> int:
         """Void everything and start a grace period, as the kernel's lockd does at SIGKILL."""
         freed = len(self.table)
-        for blocked in list(self.grants):
+        for blocked in self.grants:
             self.grants.settle(key_of(blocked), now)
         self.waiters.drop(lambda owner: True)
         self.table.clear()
@@ -385,13 +388,8 @@ class Server:
     def _settle_freed(self, file: bytes, owner: Owner, span: tuple[int, int], now: Now) -> None:
         """The client unlocked what it was being told it has: it knows."""
         start, end = span
-        for blocked in self.grants:
-            if (
-                blocked.file == file
-                and blocked.owner is owner
-                and blocked.start < end
-                and start < blocked.end
-            ):
+        for blocked in self.grants.on_file(file):
+            if blocked.owner is owner and blocked.start < end and start < blocked.end:
                 self.grants.settle(key_of(blocked), now)
 
     def _not_wanted(self, blocked: Blocked, now: Now) -> None:
