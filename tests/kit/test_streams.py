@@ -238,7 +238,7 @@ def test_a_peer_that_has_finished_sending_still_gets_its_answers():
 def test_a_reset_connection_is_forgotten():
     async def scenario(driver, engine):
         sock = await connect(open_listener(driver))
-        await until(lambda: driver.streams.connections())
+        await until(driver.streams.connections)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         sock.close()
         await until(lambda: not driver.streams.connections())
@@ -267,7 +267,7 @@ def test_without_descriptors_accepting_pauses_instead_of_spinning(monkeypatch):
     async def scenario(driver, engine):
         listener = open_listener(driver)
         old = await connect(listener)
-        await until(lambda: driver.streams.connections())
+        await until(driver.streams.connections)
         listener.sock = poor = Exhausted(listener.sock)
         new = await connect(listener)
         start = driver.now().mono

@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator
 from errno import EADDRINUSE, ECONNREFUSED, ENOENT
 from inspect import isawaitable
+from stat import S_ISSOCK
 from struct import Struct
 from typing import Any
 
@@ -258,13 +259,16 @@ class _Client:
                     raise ConnectionAbortedError
                 news = item.result()
                 if news is None:
-                    await self.say({"parameters": {}})
-                    return
+                    break
                 await self.say({"parameters": news, "continues": True})
         finally:
             hung_up.cancel()
+            await asyncio.wait({hung_up})
             if isinstance(items, AsyncGenerator):
                 await items.aclose()
+        if not hung_up.cancelled():
+            raise ConnectionAbortedError
+        await self.say({"parameters": {}})
 
 
 async def _next(items: AsyncIterator[Value]) -> Value | None:
@@ -282,7 +286,7 @@ def _remove_stale(name: str, shown: str) -> None:
         except OSError as error:
             if error.errno == ENOENT:
                 return
-            if error.errno == ECONNREFUSED:
+            if error.errno == ECONNREFUSED and S_ISSOCK(os.lstat(name).st_mode):
                 os.unlink(name)
                 return
             if not isinstance(error, (BlockingIOError, TimeoutError)):

@@ -24,6 +24,8 @@ JOURNAL_SOCKET = "/run/systemd/journal/socket"
 BURST = 10
 """Equal messages let through in each INTERVAL; the others are counted and named in one line."""
 INTERVAL = 30.0
+PLAIN_LINE = 8192
+"""Characters of a line on stderr."""
 TEMPLATES = 256
 """Messages whose repetition is watched at a time."""
 
@@ -78,7 +80,9 @@ class Journal:
             os.write(descriptor, entry)
             seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
             fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, seals)
-            socket.send_fds(self._socket, [b""], [descriptor], 0, self._path)
+            # Not socket.send_fds: Python 3.11's leaves out the address.
+            passed = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, pack("@i", descriptor))]
+            self._socket.sendmsg([], passed, 0, self._path)
         finally:
             os.close(descriptor)
 
@@ -206,6 +210,6 @@ class Log:
                 line = f"<{int(level)}>{message}"
         else:
             line = f"{self.identifier}: {_WORDS.get(level, '')}{message}"
-        data = line.replace("\n", " ").encode("utf-8", "backslashreplace") + b"\n"
+        data = line[:PLAIN_LINE].replace("\n", " ").encode("utf-8", "backslashreplace") + b"\n"
         sys.stderr.flush()
         os.write(2, data)
