@@ -48,16 +48,20 @@ def test_the_load_generator_compiles_without_a_warning(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.needs("gcc", "rpcbind", "rpc.statd", "ganesha.nfsd")
-def test_the_lock_benchmark_measures_the_peer():
-    done = bench("--quick", "--peer-only", "--json")
+def test_the_lock_benchmark_measures_both_sides_and_prints_their_ratios():
+    done = bench("--quick", "--json")
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout)
     assert len(summary["speeds"]) == len(locking.SPEEDS)
-    assert all(row["ganesha"]["per_second"] > 0 for row in summary["speeds"].values())
-    peer = summary["sides"]["ganesha"]
-    assert [step["held"] for step in peer["held"]] == [100, 1000, 2000]
-    assert peer["wake_ms_median"] > 0 and peer["first_lock_us"] > 0
-    assert "refused" not in done.stderr
+    for row in summary["speeds"].values():
+        assert row["ratio"] == pytest.approx(
+            row["pylockd"]["per_second"] / row["ganesha"]["per_second"], abs=0.01
+        )
+    held = {side: [step["held"] for step in figures["held"]] for side, figures in summary["sides"].items()}
+    assert held == {"ganesha": [100, 1000, 2000], "pylockd": [100, 1000, 10_000, 20_000]}
+    for figures in summary["sides"].values():
+        assert min(figures[key] for key in ("wake_ms_median", "first_lock_us", "growth")) > 0
+    assert "refused" not in done.stderr  # no call was answered with an error or not at all
 
 
 def test_the_lock_benchmark_names_its_options_and_refuses_others():
