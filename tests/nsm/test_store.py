@@ -67,7 +67,7 @@ def test_garbage_is_never_taken_for_a_host(data):
 
 
 @pytest.mark.parametrize(
-    "line", [b"state x", b"private 00", b"mystery 1", b"address nowhere", b"caller 1 2", b"name zz"]
+    "line", [b"state x", b"private 00", b"mystery 1", b"address nowhere", b"caller 1 2", rb"name \x"]
 )
 def test_a_line_that_makes_no_sense_spoils_the_file(line):
     with pytest.raises(StoreError):

@@ -12,7 +12,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from ipaddress import ip_address
 
-from pydaemons.engine.effects import Effect, Level, Log, Persist
+from pydaemons.engine.effects import Effect, Persist
 from pydaemons.engine.protocol import Now, Origin, Transport
 from pydaemons.nsm.notify import Notifier
 from pydaemons.nsm.store import MONITORED, Host, Start, canonical, next_state, persist_state
@@ -36,11 +36,8 @@ MOST_FOR_OTHERS = 4096
 """Hosts monitored for other programs on this host."""
 CALLER_TIMEOUT = 2.0
 
-RESTARTED_ID = "4f6d0d3d3b8a4a0d8f5b7d5b1b3f4c22"
-"""MESSAGE_ID of a monitored host that restarted."""
-
-Restarted = Callable[[str, bytes, int, Now], None]
-"""`restarted(address, name, state, now)`: a client restarted, its locks mean nothing any more."""
+Restarted = Callable[[str, int, Now], None]
+"""`restarted(address, state, now)`: a client restarted, its locks mean nothing any more."""
 
 
 class Monitor:
@@ -110,8 +107,12 @@ class Monitor:
     # ---- the engine around it
 
     def begin(self, now: Now) -> None:
-        """Start notifying those who are to be told."""
+        """Start notifying those who are to be told. They will come back at once: our ports should be known to
+        rpcbind by now."""
         self.notifier.begin(self.state, now)
+
+    def handle(self, event: object, now: Now) -> None:
+        """Nothing but packets and time concerns it."""
 
     def tick(self, now: Now) -> None:
         """The deadline passed."""
@@ -196,13 +197,8 @@ class Monitor:
     # ---- parts
 
     def _tell(self, host: Host, change: Change, now: Now) -> None:
-        name = change.name.decode("ascii", "backslashreplace")
-        text = f"client {host.address} ({name}) restarted, its state number is {change.state} now"
-        fields = {"CLIENT": host.address, "CLIENT_STATE": str(change.state)}
-        self._effects.append(Log(Level.NOTICE, text, fields, RESTARTED_ID))
-        self._rpc.forget_host(host.address)
         if host.ours:
-            self._restarted(host.address, change.name, change.state, now)
+            self._restarted(host.address, change.state, now)
         for caller, private in host.callers.items():
             target = Target("127.0.0.1", caller.program, caller.version, Transport.UDP, privileged=True)
             args = STATUS.pack(Status(host.address.encode(), change.state, private))

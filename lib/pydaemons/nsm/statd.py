@@ -18,7 +18,7 @@ from pydaemons.engine.effects import Effect, Level, Log, Persist
 from pydaemons.engine.entropy import Entropy
 from pydaemons.engine.protocol import Now, Transport
 from pydaemons.engine.timers import Timers
-from pydaemons.nsm.monitor import RESTARTED_ID, Restarted
+from pydaemons.nsm.monitor import Restarted
 from pydaemons.nsm.store import MONITORED, Host, Start, canonical
 from pydaemons.nsm.types import (
     CALLER,
@@ -130,11 +130,7 @@ class StatdMonitor:
             self.counts["accepted"] += 1
             host.state = state
             self._keep(host)
-            text = f"client {host.address} restarted, its state number is {state} now"
-            fields = {"CLIENT": host.address, "CLIENT_STATE": str(state)}
-            self._effects.append(Log(Level.NOTICE, text, fields, RESTARTED_ID))
-            self._rpc.forget_host(host.address)
-            self._restarted(host.address, mon_name, state, now)
+            self._restarted(host.address, state, now)
 
     def crash(self, now: Now) -> None:
         """Our locks are gone and the host did not restart. Only its monitor may raise the state number, and
@@ -161,6 +157,9 @@ class StatdMonitor:
             )
         if self._unused:
             self._timers.set("", now.mono + UNUSED)
+
+    def handle(self, event: object, now: Now) -> None:
+        """Nothing but answers and time concerns it."""
 
     def tick(self, now: Now) -> None:
         """Try again what failed; give up whom nobody needs."""

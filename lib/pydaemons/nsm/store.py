@@ -61,13 +61,13 @@ class Host:
 
     def format(self) -> bytes:
         """The state file."""
-        lines = [HEAD, f"address {self.address}", f"name {self.name.hex()}", f"local {self.local or '-'}"]
+        lines = [HEAD, f"address {self.address}", f"name {_shown(self.name)}", f"local {self.local or '-'}"]
         lines += [f"state {self.state}", f"told {self.told}", f"private {self.private.hex()}"]
-        lines.append(f"alias {self.alias.hex()}")
+        lines.append(f"alias {_shown(self.alias)}")
         lines.append(f"ours {'yes' if self.ours else 'no'}")
         for caller, private in self.callers.items():
             numbers = f"{caller.program} {caller.version} {caller.procedure}"
-            lines.append(f"caller {numbers} {private.hex()} {caller.name.hex()}")
+            lines.append(f"caller {numbers} {private.hex()} {_shown(caller.name)}")
         lines.append("end\n")
         return "\n".join(lines).encode()
 
@@ -95,7 +95,7 @@ class Host:
             case "address":
                 self.address = canonical(value)
             case "name":
-                self.name = bytes.fromhex(value)
+                self.name = _read(value)
             case "local":
                 self.local = None if value == "-" else canonical(value)
             case "state":
@@ -105,15 +105,24 @@ class Host:
             case "private":
                 self.private = _private(value)
             case "alias":
-                self.alias = bytes.fromhex(value)
+                self.alias = _read(value)
             case "ours":
                 self.ours = value == "yes"
             case "caller":
-                program, version, procedure, private, name = value.split(" ")
-                caller = Caller(bytes.fromhex(name), int(program), int(version), int(procedure))
+                program, version, procedure, private, name = value.split(" ", 4)
+                caller = Caller(_read(name), int(program), int(version), int(procedure))
                 self.callers[caller] = _private(private)
             case _:
                 raise StoreError(f"unknown line {key!r}")
+
+
+def _shown(name: bytes) -> str:
+    """A name as people read it; what does not print as a Python escape."""
+    return name.decode("latin-1").encode("unicode_escape").decode("ascii")
+
+
+def _read(text: str) -> bytes:
+    return text.encode("ascii").decode("unicode_escape").encode("latin-1")
 
 
 def _number(text: str) -> int:
