@@ -21,6 +21,8 @@ def test_a_tunable_is_described_with_everything_known_about_it() -> None:
         "unit": "seconds",
         "range": "3..20",
         "value": "5",
+        "configured": "10",
+        "configured_by": "default",
         "origin": "/etc/x.conf:3",
         "doc": "Timeout.",
     }

@@ -18,8 +18,8 @@ def test_blanks_around_key_and_value_go_and_inner_ones_stay() -> None:
     assert (line.key, line.value, line.number, bad) == ("fs.nfs.a", "1   2", 1, [])
 
 
-@pytest.mark.parametrize("text", ["# a = 1", "; a = 1", "   # a = 1", "", "x", "   "])
-def test_comments_and_lines_of_one_character_are_nothing(text: str) -> None:
+@pytest.mark.parametrize("text", ["# a = 1", "; a = 1", "   # a = 1", "", "#", "   "])
+def test_comments_and_blank_lines_are_nothing(text: str) -> None:
     assert parse(text) == ([], [])
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from stat import S_ISCHR
 
 from pydaemons.tunables import conf, sysctld
@@ -52,7 +53,7 @@ def load(
         except Refused as refused:
             problems.append(Problem("--set", "", refused.wrong, refused.right))
     resolved = resolve(configuration, conf=assignments, sysctld=from_files, sets=wanted)
-    return Resolved(resolved.values, [*problems, *resolved.problems])
+    return replace(resolved, problems=[*problems, *resolved.problems])
 
 
 def _sysctl_files(sysroot: str, problems: list[Problem]) -> list[str]:

@@ -139,7 +139,7 @@ class _Compiled(type):
 class Settings(metaclass=_Compiled):
     """One section of a configuration file: a typed attribute per entry, and where each came from."""
 
-    __slots__ = ("_getters", "_origins")
+    __slots__ = ("_configured", "_getters", "_origins")
 
     entries: ClassVar[Mapping[str, Entry]]
     section: ClassVar[str] = ""
@@ -153,10 +153,12 @@ class Settings(metaclass=_Compiled):
     def __init__(self) -> None:
         self._origins: dict[str, str] = {}
         self._getters: dict[str, Callable[[], Any]] = {}
+        self._configured: dict[str, tuple[Any, str]] = {}
         for entry in self.entries.values():
             if entry.writable:
                 setattr(self, entry.name, entry.default)
                 self._origins[entry.name] = "default"
+                self._configured[entry.name] = (entry.default, "default")
 
     def key(self, name: str) -> str:
         """The full dotted name of an entry."""
@@ -181,6 +183,15 @@ class Settings(metaclass=_Compiled):
             return None
         setattr(self, name, value)
         return TunableChanged(self.key(name), old, value)
+
+    def configure(self, name: str, value: object, origin: str) -> None:
+        """Note what files and options say, whether or not it is in force: what a restart would find."""
+        self._configured[name] = (value, origin)
+
+    def configured(self, name: str) -> tuple[str, str]:
+        """The canonical text and the origin of what files and options say."""
+        value, origin = self._configured[name]
+        return self.entries[name].kind.format(value), origin
 
     def bind(self, **getters: Callable[[], Any]) -> None:
         """Name the owners of state and live entries: a function each that returns the value now."""

@@ -22,6 +22,7 @@ def describe(daemon: str, tunables: Tunables) -> Schema:
         fields["range"] = entry.kind.range
         if entry.writable:
             fields["value"] = entry.kind.format(getattr(tunables, entry.name))
+            fields["configured"], fields["configured_by"] = tunables.configured(entry.name)
         fields["origin"] = tunables.origin(entry.name)
         fields["doc"] = entry.doc
         rows[entry.name] = Row(entry.name, fields)

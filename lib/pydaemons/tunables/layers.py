@@ -29,6 +29,8 @@ class Resolved:
 
     values: Mapping[tuple[str, str], tuple[Any, str]]
     """(section, name) to the value and its origin"""
+    configured: Mapping[tuple[str, str], tuple[Any, str]] = field(default_factory=dict)
+    """the same without runtime writes"""
     problems: Sequence[Problem] = field(default=())
 
     @property
@@ -58,9 +60,10 @@ def resolve(
                 if not assignment.lenient:
                     key = to_dotted(f"{assignment.section}.{assignment.name}").removeprefix(".")
                     problems.append(Problem(assignment.where, key, refused.wrong, refused.right, severity))
+    configured = dict(values)
     for section in configuration.sections():
         problems.extend(_keep_runtime(section, values))
-    return Resolved(values, problems)
+    return Resolved(values, configured, problems)
 
 
 def _apply(
@@ -104,6 +107,10 @@ def _keep_runtime(section: Settings, values: dict[tuple[str, str], tuple[Any, st
 
 def adopt(configuration: Configuration, resolved: Resolved) -> list[TunableChanged]:
     """Put the result in force. Returns what changed, for the engines; live keys only when they differ."""
+    for (name, entry), (value, origin) in resolved.configured.items():
+        section = configuration.find_section(name)
+        if section is not None:
+            section.configure(entry, value, origin)
     changes = []
     for (name, entry), (value, origin) in resolved.values.items():
         section = configuration.find_section(name)

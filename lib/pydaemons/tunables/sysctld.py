@@ -3,9 +3,9 @@
 
 A line is `key = value`; blanks around both are dropped, inner ones kept; `#` and `;` begin a comment
 only at a line's start; there is no quoting and no continuation. `-key = value` wants to hear of no
-failure. `-key` alone takes the key out of what globs match. A key written out wins over every glob,
-wherever it stands; among equals the later line wins. Of files with one name the folder first in
-FOLDERS wins, and the files of all folders together are applied in the order of their names.
+failure. `-key` alone takes that key (no glob) out of what globs match. A key written out wins over
+every glob, wherever it stands; among equals the later line wins. Of files with one name the folder
+first in FOLDERS wins, and the files of all folders together are applied in the order of their names.
 
 No imports: pysysctl loads this module (see kinds).
 """
@@ -50,8 +50,8 @@ def parse(text: str) -> tuple[list[Line], list[int]]:
     lines = []
     bad = []
     for number, raw in enumerate(text.split("\n"), 1):
-        line = raw.lstrip(_BLANKS)
-        if len(line) < 2 or line[0] in "#;":
+        line = raw.partition("\0")[0].lstrip(_BLANKS)
+        if not line or line[0] in "#;":
             continue
         key, equals, value = line.partition("=")
         lenient = key[0:1] == "-"
@@ -102,7 +102,7 @@ def settle(files: Iterable[tuple[str, Sequence[Line]]], paths: Iterable[str]) ->
             path = to_path(line.key)
             here = (line, f"{file}:{line.number}")
             if line.value is None:
-                excluded.update(match_all(path, known) if line.is_glob else (path,))
+                excluded.add(path)
             elif line.is_glob:
                 globbed.update((name, here) for name in match_all(path, known))
             else:

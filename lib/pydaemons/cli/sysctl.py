@@ -1,0 +1,461 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""pysysctl(8): sysctl(8) for the daemons' tunables. Behaves as procps 4.0.2 does unless its man page says
+otherwise under DIFFERENCES.
+
+This module has the options, the output and the reading of keys, which is what scripts want fast; it
+imports nothing but what is built into the interpreter and loads the rest when asked for it: sysctl_write
+sets a key, sysctl_files reads sysctl.d, sysctl_report describes, sysctl_save compares and saves,
+sysctl_watch waits. `sysctl_tree` says how bytes are carried and why no link is followed.
+"""
+
+import posix
+import sys
+
+from .sysctl_tree import KERNEL_ROOT, OutsideError, Place, Tree, encode, is_deprecated, narrow
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+PROGRAM = "pysysctl"
+DEFAULT_ROOT = "/run/pysysctl"
+_EPIPE = 32
+_ENOENT = 2
+
+# What sysctl(8) has; its abbreviations stay unambiguous whatever we add.
+_SHORT = {
+    "a": "all", "A": "all", "X": "all", "b": "binary", "e": "ignore", "N": "names", "n": "values",
+    "p": "load", "f": "load", "r": "pattern", "q": "quiet", "w": "write", "o": "", "x": "", "h": "help",
+    "d": "help", "V": "version", "L": "list",
+}  # fmt: skip
+_SYSCTL_LONG = (
+    "all", "binary", "deprecated", "dry-run", "help", "ignore", "load", "names", "pattern", "quiet",
+    "system", "values", "version", "write",
+)  # fmt: skip
+_OWN_LONG = (
+    "cat-config", "describe", "diff", "json", "kernel", "list", "prefix", "prefix-dir", "root", "save",
+    "watch",
+)  # fmt: skip
+_TAKES_ARGUMENT = ("pattern", "prefix", "prefix-dir", "root")
+
+USAGE = f"""
+Usage:
+ {PROGRAM} [options] [key[=value] ...]
+
+Options:
+  -a, --all            show every key (also -A, -X)
+  -b, --binary         values only, without a newline
+  -e, --ignore         keep silent about unknown keys
+  -N, --names          names only
+  -n, --values         values only
+  -q, --quiet          do not repeat what was set
+  -w, --write          every argument sets a key
+  -r, --pattern EXPR   only keys that match the extended regular expression
+  -p, --load[=FILE]    set keys from FILE, from the files named, or from /etc/sysctl.conf (also -f)
+      --system         set keys from all sysctl.d folders
+      --prefix KEY     only keys under KEY (may be given several times)
+      --cat-config     show the files --system reads, in their order
+      --dry-run        say what would be set, set nothing
+      --deprecated     show keys that others replace, too
+  -L, --list           a table: value, default, range, unit, origin
+      --describe       all that is known of the keys
+      --diff           keys whose value is not the one a restart would find
+      --save           write the keys' values to /etc/sysctl.d, showing what changes
+      --watch          print keys as they change
+      --json           print JSON
+      --kernel         the kernel's own keys, too
+      --root DIR       the tree (default {DEFAULT_ROOT})
+      --prefix-dir DIR what stands before /etc, /run and /usr of configuration files
+  -o, -x               nothing, as in sysctl(8)
+  -h, --help           this text (also -d)
+  -V, --version        the version
+
+See {PROGRAM}(8).
+"""
+
+
+class UsageError(Exception):
+    """The command line makes no sense; the text says why, without the program's name."""
+
+
+class Options:
+    """The command line."""
+
+    def __init__(self) -> None:
+        self.flags: set[str] = set()
+        self.operands: list[str] = []
+        self.load: str | None = None
+        self.pattern = ""
+        self.prefixes: list[str] = []
+        self.root = _environment(b"PYSYSCTL_ROOT") or DEFAULT_ROOT
+        self.sysroot = _environment(b"PYSYSCTL_SYSROOT")
+
+    def __contains__(self, flag: str) -> bool:
+        return flag in self.flags
+
+    def take(self, flag: str, argument: str | None) -> None:
+        match flag:
+            case "load":
+                self.load = argument
+            case "pattern":
+                self.pattern = argument or ""
+            case "prefix":
+                self.prefixes.append(argument or "")
+            case "root":
+                self.root = argument or DEFAULT_ROOT
+            case "prefix-dir":
+                self.sysroot = (argument or "").rstrip("/")
+        self.flags.add(flag)
+
+
+def _environment(name: bytes) -> str:
+    return posix.environ.get(name, b"").decode("latin-1")
+
+
+def parse_options(arguments: list[str]) -> Options:
+    """The options, wherever they stand before `--`; help and version end the reading. UsageError."""
+    options = Options()
+    rest = iter(arguments)
+    for argument in rest:
+        if argument == "--":
+            options.operands.extend(rest)
+        elif argument[:2] == "--":
+            _take_long(options, argument[2:], rest)
+        elif argument[:1] == "-" and argument != "-":
+            _take_short(options, argument[1:], rest)
+        else:
+            options.operands.append(argument)
+        if "help" in options or "version" in options:
+            break
+    return options
+
+
+def _take_long(options: Options, text: str, rest: "Iterator[str]") -> None:
+    word, equals, value = text.partition("=")
+    own = [name for name in _OWN_LONG if name.startswith(word)]
+    found = [name for name in _SYSCTL_LONG if name.startswith(word)] or own
+    if word in own or word in _SYSCTL_LONG:
+        found = [word]
+    if not found:
+        raise UsageError(f"unrecognized option '--{text}'")
+    if len(found) > 1:
+        known = " ".join(f"'--{name}'" for name in found)
+        raise UsageError(f"option '--{text}' is ambiguous; possibilities: {known}")
+    (name,) = found
+    if name in _TAKES_ARGUMENT:
+        argument = value if equals else next(rest, None)
+        if argument is None:
+            raise UsageError(f"option '--{name}' requires an argument")
+        options.take(name, argument)
+    elif equals and name != "load":
+        raise UsageError(f"option '--{name}' doesn't allow an argument")
+    else:
+        options.take(name, value if equals else None)
+
+
+def _take_short(options: Options, letters: str, rest: "Iterator[str]") -> None:
+    for index, letter in enumerate(letters):
+        name = _SHORT.get(letter)
+        tail = letters[index + 1 :]
+        if name is None:
+            raise UsageError(f"invalid option -- '{letter}'")
+        if name == "pattern":
+            argument = tail or next(rest, None)
+            if argument is None:
+                raise UsageError(f"option requires an argument -- '{letter}'")
+            options.take(name, argument)
+            return
+        if letter == "p":
+            options.take(name, tail or None)
+            return
+        options.take(name, None)
+
+
+class Output:
+    """Standard output, gathered; standard error; and the exit status."""
+
+    def __init__(self) -> None:
+        self._parts: list[str] = []
+        self._size = 0
+        self.status = 0
+
+    def write(self, text: str) -> None:
+        self._parts.append(text)
+        self._size += len(text)
+        if self._size > 65536:
+            self.flush()
+
+    def flush(self) -> None:
+        """Hand everything over; OSError when nobody takes it."""
+        data = encode("".join(self._parts))
+        self._parts.clear()
+        self._size = 0
+        while data:
+            data = data[posix.write(1, data) :]
+
+    def say(self, message: str) -> None:
+        """A line for people, after what was printed so far."""
+        self.flush()
+        try:
+            posix.write(2, encode(f"{PROGRAM}: {message}\n"))
+        except OSError:
+            pass  # nobody listens
+
+    def fail(self, message: str) -> None:
+        """A line for people, and failure at the end."""
+        self.status = 1
+        self.say(message)
+
+
+class Session:
+    """What the parts of the command share."""
+
+    def __init__(self, options: Options, output: Output) -> None:
+        self.options = options
+        self.output = output
+        self.trees = [Tree(narrow(options.root))]
+        if "kernel" in options:
+            self.trees.append(Tree(KERNEL_ROOT))
+        self.wanted: Callable[[str], object] = _anything
+        self.collected: dict[str, str] = {}
+        """what was read or set, for the JSON printed at the end"""
+        self._refreshed: set[tuple[int, int]] = set()
+        if options.pattern or options.prefixes:
+            from .sysctl_files import selector  # noqa: PLC0415
+
+            self.wanted = selector(options)
+
+    def find(self, path: str) -> Place:
+        """The key or folder at a path in the first tree that has it. OSError, OutsideError."""
+        for tree in self.trees[:-1]:
+            try:
+                return tree.find(path)
+            except OSError as error:
+                if error.errno != _ENOENT:
+                    raise
+        return self.trees[-1].find(path)
+
+    def root_of(self, error_path: str) -> str:
+        """How a path that was not found is named in a message."""
+        return f"{self.trees[-1].root}/{error_path}"
+
+    def read_value(self, place: Place) -> str:
+        """What the key says now; a live one is waited for until its daemon has brought it up to date."""
+        text = place.read()
+        if place.tree.root != KERNEL_ROOT:
+            where = posix.fstat(place.folder)
+            folder = (where.st_dev, where.st_ino)
+            if folder not in self._refreshed:
+                from .sysctl_live import is_stale, wait  # noqa: PLC0415
+
+                if is_stale(place):
+                    self._refreshed.add(folder)
+                    if wait(place):
+                        text = place.read()
+        return text
+
+    def print_value(self, shown: str, text: str) -> None:
+        """A value that was read, in the form the options ask for."""
+        options, write = self.options, self.output.write
+        if "json" in options:
+            self.collect(shown, text)
+        elif "binary" in options:
+            write(text.replace("\n", ""))
+        elif "values" in options:
+            write(text)
+        elif text:
+            for line in text.removesuffix("\n").split("\n"):
+                write(f"{shown} = {line}\n")
+
+    def collect(self, shown: str, text: str) -> None:
+        """Keep a value for the JSON object printed at the end."""
+        self.collected[shown] = text.removesuffix("\n")
+
+
+def _anything(key: str) -> bool:
+    return True
+
+
+def show(session: Session, operand: str) -> None:
+    """Print one operand: a key, the keys of a folder, or those a glob gives."""
+    from pydaemons.tunables.keys import to_dotted, to_path  # noqa: PLC0415
+
+    output = session.output
+    path, dotted = to_path(operand), to_dotted(operand)
+    if not operand:
+        output.fail('"" is an unknown key')
+        return
+    if "//" in path and path.strip("/"):
+        output.say(f"separators should not be repeated: {operand[_first_repeated(operand) :]}")
+    try:
+        place = session.find(path)
+    except OutsideError:
+        output.fail(f"Path is not under {session.root_of('')}: {session.root_of(path)}")
+        return
+    except OSError as error:
+        if error.errno == _ENOENT and not {"*", "?", "["}.isdisjoint(operand):
+            matched = sorted({name for tree in session.trees for name in tree.match(path)})
+            for name in matched:
+                show(session, name)
+            if matched:
+                return
+        if error.errno != _ENOENT or "ignore" not in session.options:
+            output.fail(f"cannot stat {session.root_of(path)}: {error.strerror}")
+        return
+    try:
+        if place.is_folder:
+            show_folder(session, place, dotted.rstrip("./"))
+        elif session.wanted(dotted):
+            show_key(session, place, dotted, listed=False)
+    finally:
+        place.close()
+
+
+def _first_repeated(operand: str) -> int:
+    return next((i for i in range(len(operand) - 1) if operand[i] in "./" and operand[i + 1] in "./"), 0)
+
+
+def show_folder(session: Session, place: Place, dotted: str) -> None:
+    """Print all keys below a folder."""
+    try:
+        folder, names = place.tree.names(place)
+    except OSError:
+        path = session.root_of(dotted.translate(str.maketrans("./", "/.")))
+        session.output.fail(f'unable to open directory "{path}/"')
+        return
+    show_names(session, place.tree, folder, names, f"{dotted}.")
+
+
+def show_names(session: Session, tree: Tree, folder: int, names: list[str], prefix: str) -> None:
+    """Print the keys of an open folder, and close it."""
+    try:
+        for name in names:
+            place = tree.look(folder, name)
+            if place is None:
+                continue
+            dotted = prefix + name.translate(str.maketrans("./", "/."))
+            if place.is_folder:
+                show_folder(session, place, dotted)
+            elif session.wanted(dotted) and ("deprecated" in session.options or not is_deprecated(name)):
+                show_key(session, place, dotted, listed=True)
+    finally:
+        posix.close(folder)
+
+
+def show_key(session: Session, place: Place, dotted: str, *, listed: bool) -> None:
+    """Print one key; in a listing, what cannot be read for a reason of its own is left out."""
+    if not place.readable:
+        return
+    if "names" in session.options and "json" not in session.options:
+        session.output.write(f"{dotted}\n")
+        return
+    try:
+        session.print_value(dotted, session.read_value(place))
+    except PermissionError:
+        session.output.fail(f"permission denied on key '{dotted}'")
+    except OSError as error:
+        if not listed:
+            session.output.fail(f'reading key "{dotted}": {error.strerror}')
+
+
+def show_all(session: Session) -> None:
+    """Print every key of every tree."""
+    for tree in session.trees:
+        try:
+            folder, names = tree.top()
+        except OSError:
+            session.output.fail(f'unable to open directory "{tree.root}/"')
+            continue
+        show_names(session, tree, folder, names, "")
+
+
+def run(session: Session) -> None:
+    """Do what the options say; see Output.status."""
+    options, output = session.options, session.output
+    if "cat-config" in options or "system" in options:
+        from . import sysctl_files  # noqa: PLC0415
+
+        if "cat-config" in options:
+            sysctl_files.cat_config(session)
+        else:
+            sysctl_files.apply_system(session)
+    elif options.flags & {"list", "describe"}:
+        from . import sysctl_report  # noqa: PLC0415
+
+        sysctl_report.run(session)
+    elif options.flags & {"diff", "save"}:
+        from . import sysctl_save  # noqa: PLC0415
+
+        sysctl_save.run(session)
+    elif "watch" in options:
+        from . import sysctl_watch  # noqa: PLC0415
+
+        sysctl_watch.run(session)
+    elif "all" in options:
+        show_all(session)
+    elif "load" in options:
+        from . import sysctl_files  # noqa: PLC0415
+
+        sysctl_files.apply_named(session)
+    elif not options.operands:
+        output.fail(f"no variables specified\nTry `{PROGRAM} --help' for more information.")
+    else:
+        for operand in options.operands:
+            run_operand(session, operand)
+    if "json" in options:
+        from . import sysctl_report  # noqa: PLC0415
+
+        sysctl_report.print_collected(session)
+
+
+def run_operand(session: Session, operand: str) -> None:
+    """Set a key (`key=value`) or print it."""
+    operand = narrow(operand)
+    if "=" in operand:
+        from . import sysctl_write  # noqa: PLC0415
+
+        sysctl_write.set_operand(session, operand)
+    elif "write" in session.options:
+        session.output.fail("command line(0): invalid syntax, continuing...")
+    else:
+        show(session, operand)
+
+
+def main() -> int:
+    """The command; returns its exit status."""
+    output = Output()
+    try:
+        options = parse_options(sys.argv[1:])
+        if len(sys.argv) == 1:
+            posix.write(2, encode(USAGE))
+            return 1
+        if "help" in options:
+            output.write(USAGE)
+        elif "version" in options:
+            from pydaemons import __version__  # noqa: PLC0415
+
+            output.write(f"{PROGRAM} from pydaemons {__version__}\n")
+        else:
+            run(Session(options, output))
+        output.flush()
+    except UsageError as error:
+        output.fail(f"{narrow(str(error))}\nTry `{PROGRAM} --help' for more information.")
+    except KeyboardInterrupt:
+        _die_of(2)
+    except OSError as error:
+        if error.errno == _EPIPE:
+            _die_of(13)
+        try:
+            posix.write(2, encode(f"{PROGRAM}: write error: {error.strerror}\n"))
+        except OSError:
+            pass
+        return 1
+    return output.status
+
+
+def _die_of(number: int) -> None:
+    """End as a program that leaves the signal alone would, so that the shell sees what happened."""
+    import _signal  # type: ignore[import-not-found]  # noqa: PLC0415 -- signal without its enums
+
+    _signal.signal(number, _signal.SIG_DFL)
+    posix.kill(posix.getpid(), number)
