@@ -103,9 +103,8 @@ def test_a_capture_has_every_packet_seen_when_it_is_stopped(lab, tmp_path):
     capture = lab.h1.capture(tmp_path / "packets.pcap", "udp port 111", device="net0")
     for _ in range(5):
         assert rpc.getport(lab.h1.address, rpc.NLM, 4, place=lab.h2.network) == 0
-    capture.stop(signal.SIGINT)
     shown = subprocess.run(
-        ["tshark", "-r", tmp_path / "packets.pcap", "-Y", "portmap.procedure_v2 == 3"],
+        ["tshark", "-r", capture.finish(), "-Y", "portmap.procedure_v2 == 3"],
         capture_output=True,
         text=True,
         timeout=60,

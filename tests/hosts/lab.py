@@ -10,12 +10,41 @@ Further bridges: `lab.join(lab.h1, 1)` adds net1 = 10.97.1.1/24.
 from __future__ import annotations
 
 import os
+import re
+import signal
 import uuid
 from pathlib import Path
 from typing import Any, Self
 
 from hosts.holder import Held, Process
 from hosts.machine import SystemdHost
+from hosts.waiting import wait_for
+
+
+class Capture:
+    """A running tcpdump. finish() ends it with every packet seen so far in the file."""
+
+    _COUNTS = re.compile(
+        r"(\d+) packets? captured, (\d+) packets? received by filter, (\d+) packets? dropped by kernel"
+    )
+
+    def __init__(self, process: Process, path: Path) -> None:
+        self.process = process
+        self.path = path
+        process.wait_for_log("listening on")
+
+    def finish(self) -> Path:
+        """The file, complete: at SIGINT tcpdump drops what it has not read, so it is asked to catch up."""
+        wait_for(self._caught_up, what="tcpdump to have read every packet")
+        self.process.stop(signal.SIGINT)
+        return self.path
+
+    def _caught_up(self) -> bool:
+        seen = len(self._COUNTS.findall(self.process.log))
+        self.process.send_signal(signal.SIGUSR1)
+        wait_for(lambda: len(self._COUNTS.findall(self.process.log)) > seen, what="tcpdump's counts")
+        captured, received, dropped = map(int, self._COUNTS.findall(self.process.log)[-1])
+        return captured + dropped >= received
 
 
 class Host(Held):
@@ -51,8 +80,8 @@ class Host(Held):
         (self.work / "boot_id").write_text(value + "\n")
         return value
 
-    def capture(self, path: str | os.PathLike[str], expression: str = "", device: str = "any") -> Process:
-        """tcpdump into `path`, capturing when this returns; stop(SIGINT) completes the file."""
+    def capture(self, path: str | os.PathLike[str], expression: str = "", device: str = "any") -> Capture:
+        """tcpdump into `path`, capturing when this returns; its finish() completes the file."""
         process = self.start(
             *(
                 "tcpdump",
@@ -71,8 +100,7 @@ class Host(Held):
             *([expression] if expression else []),
             name="tcpdump",
         )
-        process.wait_for_log("listening on")
-        return process
+        return Capture(process, Path(path))
 
 
 def ipv4(number: int, network: int = 0) -> str:
