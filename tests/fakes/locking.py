@@ -34,11 +34,13 @@ class Monitor:
     """A status monitor that writes down what it is told."""
 
     def __init__(self) -> None:
+        self.state = 1
         self.watched: dict[str, bytes] = {}
+        self.hosts = self.watched
         self.calls: list[tuple[str, str]] = []
         self.reports: list[tuple[bytes, int, bytes]] = []
 
-    def watch(self, address: str, name: bytes, now: Now) -> None:
+    def watch(self, address: str, name: bytes, now: Now, *, local: str | None = None, state: int = 0) -> None:
         self.watched[address] = name
         self.calls.append(("watch", address))
 
@@ -49,8 +51,12 @@ class Monitor:
     def notified(self, mon_name: bytes, state: int, priv: bytes, now: Now) -> None:
         self.reports.append((mon_name, state, priv))
 
-    def handle(self, event: object, now: Now) -> None:
-        raise AssertionError(f"nobody told the lock manager what {event} is")
+    def begin(self, now: Now) -> None:
+        self.calls.append(("begin", ""))
+
+    def crash(self, now: Now) -> None:
+        self.watched.clear()
+        self.calls.append(("crash", ""))
 
     def tick(self, now: Now) -> None:
         pass

@@ -12,12 +12,12 @@ import signal as signals
 import socket
 from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network
-from random import SystemRandom
 from typing import Any
 
 import pydaemons
 from pydaemons.engine.effects import Level
 from pydaemons.engine.protocol import Now, Transport
+from pydaemons.kit.clock import entropy
 from pydaemons.kit.clock import now as read_clock
 from pydaemons.kit.daemon import Daemon, Shell
 from pydaemons.kit.driver import Driver
@@ -27,9 +27,13 @@ from pydaemons.kit.sockets import BindError
 from pydaemons.kit.varlink import Interface
 from pydaemons.lockd.access import Access
 from pydaemons.lockd.control import interface
-from pydaemons.lockd.engine import LockEngine, NamesFound, Unmonitored
+from pydaemons.lockd.engine import LockEngine, NamesFound, StatusMonitor, Unmonitored
 from pydaemons.lockd.listeners import Listeners
 from pydaemons.lockd.settings import PylockdConfiguration
+from pydaemons.nsm.monitor import Monitor
+from pydaemons.nsm.statd import StatdMonitor
+from pydaemons.nsm.store import Start, begin
+from pydaemons.sunrpc.client import RpcClient
 from pydaemons.tunables.declare import TunableChanged
 
 RETRY = 2.0
@@ -60,13 +64,17 @@ class PylockdDaemon(Daemon):
     def compose(self, shell: Shell) -> LockEngine:
         """The engine, from settings and what is on disk."""
         self._shell = shell
+        self.monitoring = self._choose_monitor()
+        hostname = socket.gethostname().encode()
+        start = begin(shell.state.read(), locks_kept=False, we_notify=self.monitoring == "embedded")
         self.engine = LockEngine(
             self.configuration,
             access=self._access(),
-            entropy=SystemRandom(),
-            hostname=socket.gethostname().encode(),
-            monitor=lambda rpc, engine: Unmonitored(),
+            entropy=entropy(),
+            hostname=hostname,
+            monitor=lambda rpc, engine: self._monitor(start, hostname, rpc, engine),
             programs=[],
+            locks_lost=start.needs_grace,
         )
         return self.engine
 
@@ -84,6 +92,7 @@ class PylockdDaemon(Daemon):
         self._open_tree(driver)
         await self._have_sockets()
         self._watch_links()
+        self.engine.begin(read_clock())
 
     def reload(self, changes: Sequence[TunableChanged]) -> None:
         """New rules of admission; ports that moved."""
@@ -139,7 +148,11 @@ class PylockdDaemon(Daemon):
                 for transport, address in self.listeners.addresses()
             ],
             "rpcbind": "",
-            "nsm": {"mode": "off", "state": 0, "monitored": 0},
+            "nsm": {
+                "mode": self.monitoring,
+                "state": self.engine.monitor.state,
+                "monitored": len(self.engine.monitor.hosts),
+            },
         }
 
     def counts(self) -> dict[str, int]:
@@ -155,6 +168,29 @@ class PylockdDaemon(Daemon):
         return []
 
     # -- how it is done
+
+    def _choose_monitor(self) -> str:
+        """embedded, statd or off; auto is resolved by looking whether somebody else has program 100024."""
+        mode = self.configuration.nsm.mode
+        return "embedded" if mode == "auto" else mode
+
+    def _monitor(self, start: Start, hostname: bytes, rpc: RpcClient, engine: LockEngine) -> StatusMonitor:
+        if self.monitoring == "embedded":
+            short = hostname.partition(b".")[0]
+            names = (short,) if short == hostname else (short, hostname)
+            return Monitor(
+                start, rpc=rpc, names=names, restarted=engine.client_restarted, crashed=engine.crash_simulated
+            )
+        if self.monitoring == "statd":
+            return StatdMonitor(
+                start,
+                rpc=rpc,
+                entropy=entropy(),
+                hostname=hostname,
+                restarted=engine.client_restarted,
+                settings=self.configuration.tunables,
+            )
+        return Unmonitored()
 
     def _access(self) -> Access:
         return Access(self.configuration.access.allow, attached=_attached, resolve=self._resolve)

@@ -9,7 +9,7 @@ in `handle`.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sized
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,6 +21,8 @@ from pydaemons.lockd.settings import PylockdConfiguration
 from pydaemons.nlm import procs
 from pydaemons.nlm.server import PRIVILEGED_PORTS, Monitor, Server
 from pydaemons.nlm.types import NLM_PROGRAM
+from pydaemons.nsm import procs as nsm_procs
+from pydaemons.nsm.monitor import Monitor as EmbeddedMonitor
 from pydaemons.sunrpc.client import RpcClient
 from pydaemons.sunrpc.dupcache import ReplyCache
 from pydaemons.sunrpc.message import AuthStat
@@ -34,9 +36,21 @@ REFUSED_ID = "e9d2b7c4a1f34d55a6c80f2b7e3d9f10"
 
 
 class StatusMonitor(Monitor, Protocol):
-    """The status monitor of nsm, embedded or by rpc.statd, as this engine drives it."""
+    """A status monitor as this engine drives it: nsm.monitor, nsm.statd, or Unmonitored."""
 
-    def handle(self, event: object, now: Now) -> None: ...
+    state: int
+    """Our NSM state number in force, 0 while it is not known."""
+
+    @property
+    def hosts(self) -> Sized:
+        """Whom it monitors."""
+
+    def begin(self, now: Now) -> None:
+        """Notify, or register anew, those whom the last life left."""
+
+    def crash(self, now: Now) -> None:
+        """Our locks are gone: clients must be told."""
+
     def tick(self, now: Now) -> None: ...
     def deadline(self) -> float | None: ...
     def drain(self) -> Iterator[Effect]: ...
@@ -63,13 +77,19 @@ class LockEngine:
         hostname: bytes,
         monitor: Callable[[RpcClient, LockEngine], StatusMonitor],
         programs: list[Program],
+        locks_lost: bool = False,
     ) -> None:
+        """`programs` are served beside NLM (and the status monitor, where it is ours); `locks_lost`: clients
+        held locks when the last life ended."""
         settings = configuration.tunables
         self.configuration = configuration
         self.access = access
         self.cache = ReplyCache()
         self.rpc = RpcClient(entropy, machine_name=hostname, rpcbind_port=configuration.rpcbind.port)
         self.monitor = monitor(self.rpc, self)
+        if isinstance(self.monitor, EmbeddedMonitor):
+            programs = [*programs, nsm_procs.program(self.monitor)]
+        self._locks_lost = locks_lost
         self.server = Server(
             settings,
             monitor=self.monitor,
@@ -87,6 +107,7 @@ class LockEngine:
         self._effects: deque[Effect] = deque()
         self._refused: set[str] = set()
         settings.bind(
+            nsm_local_state=lambda: self.monitor.state,
             nlm_end_grace=lambda: not self.server.grace.active,
             nlm_locks=lambda: len(self.server.table),
             nlm_shares=lambda: len(self.server.shares),
@@ -120,7 +141,7 @@ class LockEngine:
             case NamesFound():
                 self.access.resolved(event.address, event.names, event.netgroups, now.mono)
             case _:
-                self.monitor.handle(event, now)
+                pass  # clock steps and the like: every timer here runs on monotonic time
 
     def drain(self) -> Iterator[Effect]:
         """What is to be done: the monitor's records first, for answers wait for them."""
@@ -152,20 +173,15 @@ class LockEngine:
     def drop_all(self, now: Now) -> int:
         """Void all locks and start a grace period; how many locks there were."""
         freed = self.server.drop_all(now)
+        self.monitor.crash(now)
         self.start_grace(now, f"all locks dropped on request ({freed})")
         return freed
 
-    def client_restarted(self, address: str, state: int, now: Now) -> None:
-        """The status monitor says that a client lost its memory."""
-        freed = self.server.host_restarted(address, state, now)
-        self.rpc.forget_host(address)
-        self.log(
-            Level.NOTICE,
-            f"client {address} restarted: {freed} locks and shares freed",
-            CLIENT_RESTARTED_ID,
-            NLM_CLIENT=address,
-            NLM_FREED=str(freed),
-        )
+    def begin(self, now: Now) -> None:
+        """The sockets stand: notify clients of what was lost, and wait for their reclaims."""
+        self.monitor.begin(now)
+        if self._locks_lost:
+            self.start_grace(now, "clients held locks when this server last stopped")
 
     def reload(self) -> None:
         """The configuration was read again: its rules of admission hold from the next call on."""
@@ -176,6 +192,17 @@ class LockEngine:
     def log(self, level: Level, message: str, message_id: str | None = None, **fields: str) -> None:
         """Say something in the journal."""
         self._effects.append(Log(level, message, fields, message_id))
+
+    def client_restarted(self, address: str, name: bytes, state: int, now: Now) -> None:
+        """The status monitor says that a client lost its memory."""
+        freed = self.server.host_restarted(address, state, now)
+        text = f"client {address} restarted: {freed} locks and shares freed"
+        self.log(Level.NOTICE, text, CLIENT_RESTARTED_ID, NLM_CLIENT=address, NLM_FREED=str(freed))
+
+    def crash_simulated(self, now: Now) -> None:
+        """SM_SIMU_CRASH: the monitor told everybody that we crashed, so let it be true."""
+        freed = self.server.drop_all(now)
+        self.start_grace(now, f"a crash was simulated ({freed} locks)")
 
     # -- how it is done
 
@@ -219,7 +246,10 @@ class LockEngine:
 class Unmonitored:
     """`[nsm] mode = off`: nobody is monitored, and no restart is ever learned of."""
 
-    def watch(self, address: str, name: bytes, now: Now) -> None:
+    state = 0
+    hosts: tuple[str, ...] = ()
+
+    def watch(self, address: str, name: bytes, now: Now, *, local: str | None = None, state: int = 0) -> None:
         """Nothing to do."""
 
     def unwatch(self, address: str, now: Now) -> None:
@@ -228,8 +258,11 @@ class Unmonitored:
     def notified(self, mon_name: bytes, state: int, priv: bytes, now: Now) -> None:
         """Nobody asked."""
 
-    def handle(self, event: object, now: Now) -> None:
-        """Nothing concerns it."""
+    def begin(self, now: Now) -> None:
+        """Nobody to tell."""
+
+    def crash(self, now: Now) -> None:
+        """Nobody to tell."""
 
     def tick(self, now: Now) -> None:
         """Nothing is due."""

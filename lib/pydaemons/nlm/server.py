@@ -66,8 +66,9 @@ class Monitor(Protocol):
     """The status monitor, ours or the host's: who must be told when we, or who tells us when they, lost their
     memory."""
 
-    def watch(self, address: str, name: bytes, now: Now) -> None:
-        """Monitor this client; durable before the answer that depends on it leaves."""
+    def watch(self, address: str, name: bytes, now: Now, *, local: str | None = None, state: int = 0) -> None:
+        """Monitor this client; durable before the answer that depends on it leaves. `local` is the address of
+        ours it talks to, `state` its NSM state number if it told."""
 
     def unwatch(self, address: str, now: Now) -> None:
         """No longer."""
@@ -139,10 +140,10 @@ class Server:
                 self._locks[Status.DENIED] += 1
                 return Result(cookie, Status.DENIED)
             return self._wait(args, call, owner, (file, start, end), now)
-        if not host.monitored and monitored:
-            self._watch(host, now)
         if state:
             host.state = state
+        if not host.monitored and monitored:
+            self._watch(host, call, now)
         if self.grants or self.waiters.count(file):
             key = (file, owner, start, end, exclusive)
             self.grants.settle(key, now)
@@ -246,7 +247,7 @@ class Server:
             if not self.shares.share(file, (host, args.oh), args.access, args.mode):
                 status = Status.DENIED
             elif not host.monitored:
-                self._watch(host, now)
+                self._watch(host, call, now)
         self.counts["SHARE"][status] += 1
         return ShareResult(args.cookie, status, 0)
 
@@ -324,6 +325,8 @@ class Server:
         self.waiters.drop(lambda owner: True)
         self.table.clear()
         self.shares.clear()
+        for host in self.hosts:
+            host.monitored = False
         self._forget(None)
         self.grace.end()
         self.grace.start(now.mono)
@@ -376,7 +379,7 @@ class Server:
         else:
             self.waiters.add(file, owner, start, end, args.exclusive, payload=request)
         if not owner.host.monitored:
-            self._watch(owner.host, now)
+            self._watch(owner.host, call, now)
         self._locks[Status.BLOCKED] += 1
         return Result(args.cookie, Status.BLOCKED)
 
@@ -397,9 +400,10 @@ class Server:
         if self.table.unlock(blocked.file, blocked.owner, blocked.start, blocked.end):
             self._serve(blocked.file, blocked.start, blocked.end, now)
 
-    def _watch(self, host: Host, now: Now) -> None:
+    def _watch(self, host: Host, call: Call, now: Now) -> None:
         host.monitored = True
-        self._monitor.watch(host.address, host.name, now)
+        local = call.origin.local.host
+        self._monitor.watch(host.address, host.name, now, local=local, state=host.state)
         if self._look_at is None:
             self._look_at = now.mono + LINGER
 
