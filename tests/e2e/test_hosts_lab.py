@@ -113,6 +113,15 @@ def test_a_capture_has_every_packet_seen_when_it_is_stopped(lab, tmp_path):
     assert len(shown.stdout.splitlines()) == 10
 
 
+def test_pylockd_of_this_checkout_serves_a_lab_host_from_ready_to_sigterm(lab):
+    peers.start_rpcbind(lab.h1)
+    lockd = peers.start_pylockd(lab.h1, settings=("fs.nfs.nlm_udpport=4045", "fs.nfs.nlm_tcpport=4045"))
+    assert rpc.answers(lab.h1.address, 4045, rpc.NLM, 4, place=lab.h2.network)
+    assert rpc.answers(lab.h1.address, 4045, rpc.NLM, 4, tcp=True, place=lab.h2.network)
+    assert (lockd.run_dir / "control").is_socket()
+    assert lockd.process.stop(signal.SIGTERM) == 0
+
+
 def test_a_started_process_has_a_log_a_pid_and_an_exit_code(lab):
     process = lab.h1.start("sh", "-c", "trap 'echo bye; exit 3' TERM; echo up; while :; do sleep 0.05; done")
     process.wait_for_log("up")

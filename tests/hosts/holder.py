@@ -141,7 +141,7 @@ class Held:
         self.init = 0
         self.work = Path()
         self._guard = subprocess.Popen(
-            ["/usr/bin/python3", str(Path(__file__).with_name("guard.py")), json.dumps(spec)],
+            ["/usr/bin/python3", "-IB", str(Path(__file__).with_name("guard.py")), json.dumps(spec)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             # one that stays must not hold its creator's stderr open: whoever reads that waits for its end

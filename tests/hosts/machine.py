@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 if __package__ in (None, ""):
+    sys.dont_write_bytecode = True  # run as root: nothing of root's shall stay in the checkout
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from hosts.guard import standing
