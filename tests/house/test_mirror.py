@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""tests/ mirrors lib/: every module has a test file of its name, where it is looked for."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+
+from house.tree import LIB, ROOT, TESTS, Module, modules
+
+WITHOUT_TESTS_OF_THEIR_OWN = {
+    "pydaemons.bnode.effects": "frozen values without behaviour",
+    "pydaemons.bnode.events": "frozen values without behaviour",
+    "pydaemons.engine.effects": "frozen values without behaviour",
+    "pydaemons.engine.entropy": "a protocol without behaviour",
+    "pydaemons.engine.events": "frozen values without behaviour",
+    "pydaemons.engine.protocol": "protocols and frozen values without behaviour",
+}
+"""Module → why no test file carries its name: there is no code in it that could be wrong."""
+
+OWED = {
+    "pydaemons.bnode.alarms",
+    "pydaemons.bnode.kind",
+    "pydaemons.bnode.kinds",
+    "pydaemons.bnode.outbox",
+    "pydaemons.bnode.processes",
+    "pydaemons.bnode.waiting",
+    "pydaemons.cli.sysctl",
+    "pydaemons.cli.sysctl_files",
+    "pydaemons.cli.sysctl_live",
+    "pydaemons.cli.sysctl_report",
+    "pydaemons.cli.sysctl_save",
+    "pydaemons.cli.sysctl_tree",
+    "pydaemons.cli.sysctl_watch",
+    "pydaemons.cli.sysctl_write",
+    "pydaemons.kit.daemon",
+    "pydaemons.kit.route",
+    "pydaemons.lockd.control",
+    "pydaemons.lockd.daemon",
+    "pydaemons.lockd.engine",
+    "pydaemons.lockd.listeners",
+    "pydaemons.lockd.registrar",
+    "pydaemons.lockd.rpcstream",
+    "pydaemons.nlm.grace",
+    "pydaemons.nlm.grants",
+    "pydaemons.nlm.hosts",
+    "pydaemons.nlm.procs",
+    "pydaemons.nlm.server",
+    "pydaemons.nlm.types",
+    "pydaemons.nlm.versions",
+    "pydaemons.nlm.views",
+    "pydaemons.nsm.monitor",
+    "pydaemons.nsm.notify",
+    "pydaemons.nsm.procs",
+    "pydaemons.nsm.statd",
+}
+"""Modules that came before their tests. This only ever shrinks: a new module comes with its test file."""
+
+
+def with_content() -> list[Module]:
+    return [m for m in modules() if m.path.name not in ("__init__.py", "__main__.py")]
+
+
+@pytest.mark.parametrize("module", with_content(), ids=lambda module: module.name)
+def test_a_module_has_a_test_file_of_its_name(module: Module):
+    inside = module.path.relative_to(LIB / "pydaemons")
+    test = TESTS / inside.parent / f"test_{inside.name}"
+    if module.name in WITHOUT_TESTS_OF_THEIR_OWN:
+        assert not test.exists(), f"{module.name} has tests now: drop it from the exceptions"
+    elif module.name not in OWED:
+        assert test.is_file(), f"{test.relative_to(ROOT)} is missing"
+
+
+@pytest.mark.parametrize("name", sorted(WITHOUT_TESTS_OF_THEIR_OWN))
+def test_a_module_without_tests_has_nothing_to_test(name):
+    (module,) = (m for m in modules() if m.name == name)
+    for node in ast.walk(module.syntax):
+        if isinstance(node, ast.FunctionDef):
+            said = [
+                s for s in node.body if not (isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant))
+            ]
+            assert not said, f"{module.where(node.lineno)}: {node.name} does something"
+
+
+def test_the_exceptions_name_modules_that_exist():
+    assert set(WITHOUT_TESTS_OF_THEIR_OWN) | OWED <= {module.name for module in modules()}
+
+
+def test_no_folder_of_tests_is_a_package():
+    # with --import-mode=importlib an __init__.py would make two test files of one name collide
+    assert not list(TESTS.rglob("__init__.py"))
+
+
+def test_every_package_of_the_library_can_be_imported_as_installed():
+    for folder in (LIB / "pydaemons").rglob("*"):
+        if folder.is_dir() and folder.name != "__pycache__" and list(folder.glob("*.py")):
+            assert (folder / "__init__.py").is_file(), f"{folder.relative_to(ROOT)}/__init__.py is missing"
