@@ -17,7 +17,7 @@ from pydaemons.engine.protocol import Now, Transport
 from pydaemons.engine.timers import Timers
 from pydaemons.nsm.store import UNTOLD, Host
 from pydaemons.nsm.types import CHANGE, NSM_PROGRAM, NSM_VERSION, Change, Proc
-from pydaemons.sunrpc.client import Outcome, RpcClient, Success, Target, Unreachable
+from pydaemons.sunrpc.client import Outcome, Pending, RpcClient, Success, Target, Unreachable
 
 PATIENCE = 15 * 60.0
 """Seconds after which a host is given up."""
@@ -32,7 +32,7 @@ GIVEN_UP_ID = "0e0c4d2f9c0b4c50a3f5a1c1e0a6c033"
 class _Task:
     """One host to be told."""
 
-    __slots__ = ("astray", "host", "left", "local", "until", "wait")
+    __slots__ = ("astray", "calls", "host", "left", "local", "until", "wait")
 
     def __init__(self, host: Host, names: tuple[bytes, ...], until: float) -> None:
         self.host = host
@@ -43,6 +43,8 @@ class _Task:
         self.local = host.local
         self.astray = False
         """The last round could not be delivered."""
+        self.calls: dict[bytes, Pending] = {}
+        """Under way, by name."""
 
 
 class Notifier:
@@ -68,18 +70,19 @@ class Notifier:
     def begin(self, state: int, now: Now) -> None:
         """Tell all of them, from the beginning, that our state number is `state`."""
         self._state = state
-        for address in self._tasks:
-            self._timers.cancel(address)
+        for task in list(self._tasks.values()):
+            self._stop(task, now)
         until = now.mono + PATIENCE
         self._tasks = {host.address: _Task(host, self._names, until) for host in self.untold.values()}
         self._queue = deque(self._tasks)
         self._next_burst = now.mono if self._queue else None
         self.tick(now)
 
-    def forget(self, address: str) -> None:
+    def forget(self, address: str, now: Now) -> None:
         """Do not tell this one."""
-        self._tasks.pop(address, None)
-        self._timers.cancel(address)
+        task = self._tasks.get(address)
+        if task is not None:
+            self._stop(task, now)
         if self.untold.pop(address, None) is not None:
             self._effects.append(Persist(f"{UNTOLD}/{address}", None))
 
@@ -104,6 +107,12 @@ class Notifier:
         while self._effects:
             yield self._effects.popleft()
 
+    def _stop(self, task: _Task, now: Now) -> None:
+        del self._tasks[task.host.address]
+        self._timers.cancel(task.host.address)
+        for pending in task.calls.values():
+            self._rpc.cancel(pending, now)
+
     def _send(self, address: str, now: Now) -> None:
         task = self._tasks.get(address)
         if task is None:
@@ -111,27 +120,33 @@ class Notifier:
         if now.mono >= task.until:
             text = f"client {address} could not be told of our restart within {PATIENCE / 60:.0f} minutes"
             self._effects.append(Log(Level.WARNING, text, {"CLIENT": address}, GIVEN_UP_ID))
-            self.forget(address)
+            self.forget(address, now)
             return
+        if task.astray:
+            # the address it knows us by may be gone from this host: any other is better than none
+            task.local = None if task.local is not None else task.host.local
+            task.astray = False
         target = Target(address, NSM_PROGRAM, NSM_VERSION, Transport.UDP, source=task.local, privileged=True)
         for name in sorted(task.left):
+            before = task.calls.get(name)
+            if before is not None:
+                self._rpc.cancel(before, now)
 
             def done(outcome: Outcome, now: Now, name: bytes = name) -> None:
-                self._done(task, name, outcome)
+                self._done(task, name, outcome, now)
 
             args = CHANGE.pack(Change(name, self._state))
-            self._rpc.call(
+            task.calls[name] = self._rpc.call(
                 target, Proc.NOTIFY, args, schedule=(task.wait,), now=now, done=done, anonymous=True
             )
         self._timers.set(address, now.mono + task.wait)
         task.wait = min(task.wait * 2, LONGEST_WAIT)
 
-    def _done(self, task: _Task, name: bytes, outcome: Outcome) -> None:
-        if self._tasks.get(task.host.address) is not task:
-            return
+    def _done(self, task: _Task, name: bytes, outcome: Outcome, now: Now) -> None:
+        task.calls.pop(name, None)
         if isinstance(outcome, Success):
             task.left.discard(name)
             if not task.left:
-                self.forget(task.host.address)
+                self.forget(task.host.address, now)
         elif isinstance(outcome, Unreachable):
             task.astray = True
