@@ -54,7 +54,7 @@ class Bench:
 
     def double(self, args: Number, call: Call, now: Now) -> Number:
         self.calls.append(call)
-        return Number(args.value * 2)
+        return Number(args.value * 2 & 0xFFFFFFFF)
 
     def counting(self, args: Number, call: Call, now: Now) -> Number:
         self.count += 1
