@@ -116,7 +116,7 @@ class World:
         """Addresses the resolver was asked about."""
         self.engine = LockEngine(
             self.settings,
-            access=Access(allow, attached=lambda: [], resolve=self.asked.append),
+            access=Access(allow, attached=list, resolve=self.asked.append),
             entropy=random.Random(seed),
             hostname=b"server",
             monitor=lambda rpc, engine: self.monitor,

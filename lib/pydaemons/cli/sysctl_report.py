@@ -32,10 +32,12 @@ class Known:
 
     @property
     def bounds(self) -> tuple[str, str]:
-        """The least and the greatest value, where the kind has them."""
+        """The least and the greatest value one may set, where the kind has them."""
         try:
             kind = self.row.kind()
         except ValueError:
+            return "", ""
+        if not self.row.writable:
             return "", ""
         if isinstance(kind, Int):
             return str(kind.minimum), str(kind.maximum)

@@ -118,7 +118,11 @@ def _first(folders: str | None) -> str:
 def _load(daemon: Daemon, shell: Shell) -> Resolved:
     arguments = shell.arguments
     return conffile.load(
-        daemon.configuration, shell.config, sets=arguments.set, required=arguments.config is not None
+        daemon.configuration,
+        shell.config,
+        sets=arguments.set,
+        sysroot=os.environ.get("PYSYSCTL_SYSROOT", ""),
+        required=arguments.config is not None,
     )
 
 

@@ -335,22 +335,23 @@ class RunTree:
     def _apply(self, name: str, found: Found) -> None:
         entry = self._tunables.entries[name]
         key = self._tunables.key(name)
-        text = (found.data or b"").decode("utf-8", "surrogateescape")
+        text = (found.data or b"").decode("utf-8", "surrogateescape").removesuffix("\n")
         before = self._tunables.text(name)
         self._schema_dirty = True
         try:
             if found.cut:
-                raise Refused("it is too long", f"want {entry.kind.right}")
+                raise Refused(f"{quote(text)} is too long", f"want {entry.kind.right}")
             change = self._tunables.set(name, text, RUNTIME)
         except Refused as refused:
             fields = {"KEY": key, "OLD": before, "REFUSED": text, "RANGE": entry.kind.range}
-            message = f"{key}: refused {quote(text)}: {refused}; {before} stays"
+            message = f"{key}: {refused.wrong}, refused; {refused.right}; {before} stays"
             self._log.log(Level.WARNING, message, fields, REFUSED_ID)
             return
         if change is not None:
             new = entry.kind.format(change.new)
             fields = {"KEY": key, "OLD": before, "NEW": new, "ORIGIN": RUNTIME}
-            self._log.log(Level.NOTICE, f"{key}: {before} -> {new}", fields, CHANGED_ID)
+            said = f"{new} written" if entry.access is Access.LIVE else f"{before} -> {new}"
+            self._log.log(Level.NOTICE, f"{key}: {said}", fields, CHANGED_ID)
             self._changed(change)
 
     def _say_replaced(self, name: str, found: Found) -> None:

@@ -6,6 +6,7 @@ Text only; a test writes them to their places and proves the committed ones fres
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from textwrap import wrap
 
 from .declare import Access, Configuration, Effect, Entry, Settings, Tunables
@@ -53,6 +54,67 @@ def man_entries(section: Settings) -> str:
         name = section.key(entry.name) if isinstance(section, Tunables) else entry.name
         out += [".TP", f".B {roff(name)}", roff(entry.doc), ".br", roff(_facts(entry))]
     return "".join(line + "\n" for line in out)
+
+
+def tunables_page(configurations: Iterable[Configuration]) -> str:
+    """pydaemons-tunables(7): every key of every daemon."""
+    out = [
+        _page("PYDAEMONS\\-TUNABLES", 7, "Miscellaneous Information Manual"),
+        ".SH NAME\npydaemons\\-tunables \\- keys that tune the daemons while they run\n",
+        ".SH DESCRIPTION\n",
+        "The daemons show what can be tuned as files under\n.IR /run/pysysctl ,\n"
+        "a folder for each dot of a key's name, read and set with\n.BR pysysctl (8)\n"
+        "as\n.BR sysctl (8)\ndoes the kernel's own. A value is one line of text; a file written by hand is\n"
+        "taken as well, and put back if its value is refused, which the journal then tells.\n"
+        "Numbers may be given in base 8 (leading 0), 10 or 16 (leading 0x).\n"
+        ".PP\nA value comes from the first of these that has one:\n"
+        "what was written at run time, the option\n.BR \\-\\-set ,\n.BR sysctl.d (5),\n"
+        "the drop\\-in files of the daemon's configuration, that configuration, the default.\n"
+        "What was written at run time is forgotten when the daemon is restarted, unless\n"
+        ".B pysysctl \\-\\-save\nhas put it into\n.IR /etc/sysctl.d .\n"
+        "A key written while its daemon is down counts when it starts.\n",
+    ]
+    for configuration in configurations:
+        tunables = configuration.tunables
+        out.append(f".SH {roff(tunables.prefix)}\nServed by\n.BR {roff(configuration.daemon)} (8).\n")
+        out.append(man_entries(tunables))
+    also = "".join(f",\n.BR {roff(each.daemon)} (8)" for each in configurations)
+    out.append(f".SH SEE ALSO\n.BR pysysctl (8),\n.BR sysctl.d (5){also}\n")
+    return "".join(out)
+
+
+def conf_page(configuration: Configuration) -> str:
+    """<daemon>.conf(5): every section of its configuration."""
+    name = roff(configuration.daemon)
+    out = [
+        _page(f"{configuration.daemon.upper()}.CONF", 5, "File Formats Manual"),
+        f".SH NAME\n{name}.conf \\- configuration of {name}\n",
+        f".SH SYNOPSIS\n.I /etc/{name}.conf\n.br\n.I /etc/{name}.conf.d/*.conf\n",
+        ".SH DESCRIPTION\n",
+        'Lines of the form\n.IB key " = " value\nin sections\n.BI [ name ]\\fR.\n'
+        "What follows a # at a line's start or after a blank is a comment; a line that begins with a blank\n"
+        "continues the one before it. The drop\\-in files are read in the order of their names, after the\n"
+        "main file; the later value counts. A key that is unknown, given twice in a file or of no\n"
+        "acceptable value is reported with file, line and what would be right; the daemon then does not\n"
+        "start, or at a reload goes on with what it had.\n",
+    ]
+    for section in configuration.sections():
+        out.append(f".SH [{roff(section.section)}]\n")
+        if isinstance(section, Tunables):
+            out.append("Any key of the tree by its last name; they are described in\n")
+            out.append(".BR pydaemons\\-tunables (7).\n")
+        else:
+            out.append(man_entries(section))
+    out.append(f".SH SEE ALSO\n.BR {name} (8),\n.BR pydaemons\\-tunables (7),\n.BR pysysctl (8)\n")
+    return "".join(out)
+
+
+def _page(title: str, section: int, manual: str) -> str:
+    return (
+        '.\\" SPDX-License-Identifier: GPL-3.0-or-later\n'
+        '.\\" Generated from the declarations of the settings.\n'
+        f'.TH {title} {section} "" pydaemons "{manual}"\n'
+    )
 
 
 def roff(text: str) -> str:
