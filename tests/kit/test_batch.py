@@ -4,6 +4,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import sys
 
 import pytest
 
@@ -11,7 +12,7 @@ from fakes.shell import run_shell, said, until
 from pydaemons.engine.effects import Reply, Send, SendFailed
 from pydaemons.engine.protocol import Address, Transport
 from pydaemons.kit import batch, sockets
-from pydaemons.kit.batch import DATAGRAM, MESSAGES, ROUNDS, Family
+from pydaemons.kit.batch import DATAGRAM, MESSAGES, ROUNDS, Arena, Family
 
 needs_ipv6 = pytest.mark.skipif(not sockets.has_ipv6(), reason="this kernel has no IPv6")
 
@@ -408,18 +409,45 @@ def test_a_closed_port_gives_its_number_back_and_an_old_origin_is_harmless():
     run_shell(scenario)
 
 
-def test_packet_information_is_turned_around():
-    v4, v6 = Family(socket.AF_INET), Family(socket.AF_INET6)
-    assert (
-        v4.free_interface(b"\x05\0\0\0\x7f\0\0\x01\xff\xff\xff\xff")
-        == b"\0\0\0\0\x7f\0\0\x01\xff\xff\xff\xff"
-    )
-    loop, local, group = (socket.inet_pton(socket.AF_INET6, host) for host in ("::1", "fe80::1", "ff02::1"))
-    index = (7).to_bytes(4, "little")
-    assert v6.free_interface(loop + index) == loop + bytes(4)
-    assert v6.free_interface(local + index) == local + index, "link-local addresses need their interface"
-    assert v6.free_interface(group + index) == bytes(20), "a group cannot be a source"
-    assert v4.free_interface(b"") == v6.free_interface(b"") == b""
+GLOBAL, LINK, GROUP = "2001:db8::1", "fe80::1", "ff02::1"
+
+
+@pytest.mark.parametrize(
+    ("local", "peer", "source", "keeps_interface"),
+    [
+        (GLOBAL, "2001:db8::2", GLOBAL, False),
+        (GLOBAL, "fe80::2", GLOBAL, True),
+        (LINK, "fe80::2", LINK, True),
+        (LINK, "2001:db8::2", LINK, True),
+        (GROUP, "2001:db8::2", "::", False),
+        (GROUP, "fe80::2", "::", True),
+    ],
+)
+def test_an_answer_takes_its_own_route_but_for_link_local_addresses_and_never_comes_from_a_group(
+    local, peer, source, keeps_interface
+):
+    family = Family(socket.AF_INET6)
+    index = (7).to_bytes(4, sys.byteorder)
+    info = socket.inet_pton(socket.AF_INET6, local) + index
+    wanted = socket.inet_pton(socket.AF_INET6, source) + (index if keeps_interface else bytes(4))
+    assert family.turn_around(info, peer) == wanted
+    # and in place, where the batch has it
+    arena = Arena(family)
+    slot = arena.keys[3]
+    key = bytearray(arena.key_size)
+    key[16 : 16 + 20] = info
+    key[family.control + 8 : family.control + 24] = socket.inet_pton(socket.AF_INET6, peer)
+    arena.memory[slot] = bytes(key)
+    arena.turn_around(3)
+    key[16 : 16 + 20] = wanted
+    assert arena.memory[slot] == bytes(key)
+
+
+def test_an_ipv4_answer_takes_its_own_route():
+    family = Family(socket.AF_INET)
+    addresses = b"\x7f\0\0\x01\xff\xff\xff\xff"
+    assert family.turn_around(b"\x05\0\0\0" + addresses, "127.0.0.1") == bytes(4) + addresses
+    assert family.turn_around(b"", "127.0.0.1") == b""
 
 
 def test_a_source_is_packed_as_it_is_parsed():

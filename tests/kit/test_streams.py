@@ -385,6 +385,59 @@ def test_a_connection_lost_with_a_question_open_is_told_and_one_lost_in_silence_
     run_shell(scenario)
 
 
+def test_a_connection_of_our_own_is_closed_when_nothing_more_is_said_on_it(monkeypatch):
+    monkeypatch.setattr(streams, "OUTGOING_IDLE", 0.1)
+
+    async def scenario(driver, engine):
+        engine.answer = lambda data, origin: None
+        server = peer_listener()
+        engine.effects.append(Send(Transport.TCP, Address(*server.getsockname()), b"x"))
+        driver.post("go")
+        sock, _ = await accept(server)
+        await read_records(sock, 1)
+        sock.send(frame(b"answer"))
+        await until(lambda: engine.received)
+        assert await closed(sock)
+        assert len(engine.events) == 1
+
+    run_shell(scenario)
+
+
+def test_a_connection_that_does_not_come_about_is_given_up(monkeypatch):
+    monkeypatch.setattr(streams, "CONNECT", 0.05)
+
+    async def scenario(driver, engine):
+        server = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        server.bind(("127.0.0.1", 0))
+        server.listen(0)
+        to = Address(*server.getsockname())
+        waiting = []
+        for _ in range(3):  # its queue is full: further SYNs are dropped
+            waiting.append(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
+            waiting[-1].setblocking(False)
+            waiting[-1].connect_ex(tuple(to))
+        engine.effects.append(Send(Transport.TCP, to, b"x"))
+        driver.post("go")
+        await until(lambda: len(engine.events) == 2)
+        assert engine.events[1] == SendFailed(to, Transport.TCP, "Connection timed out")
+
+    run_shell(scenario)
+
+
+def test_what_is_said_before_the_connection_stands_is_sent_when_it_does():
+    async def scenario(driver, engine):
+        server = peer_listener()
+        to = Address(*server.getsockname())
+        big = os.urandom(60000)
+        for i in range(20):
+            engine.effects.append(Send(Transport.TCP, to, b"%d" % i + big))
+        driver.post("go")
+        sock, _ = await accept(server)
+        assert await read_records(sock, 20) == [b"%d" % i + big for i in range(20)]
+
+    run_shell(scenario)
+
+
 def test_what_is_no_address_is_told():
     async def scenario(driver, engine):
         to = Address("nfs.example", 1)

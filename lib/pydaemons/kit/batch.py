@@ -143,15 +143,17 @@ class Family:
         name = to_sockaddr(Address(source, 0))
         return _IN6_PKTINFO.pack(socket.inet_pton(socket.AF_INET6, name[0]), name[-1])
 
-    def free_interface(self, info: bytes) -> bytes:
-        """Received packet information turned around: from that address, by whatever interface the route
-        takes (it may not be the one the packet came by). Link-local addresses need theirs; a multicast
-        address cannot be a source."""
+    def turn_around(self, info: bytes, peer: str) -> bytes:
+        """Received packet information as that of the answer to `peer`: from the address the packet came to,
+        by whatever interface the route takes (it may be another one). Where either is link-local (fe80::/10),
+        only the packet's own interface will do; a multicast address cannot be a source."""
         if self.family == socket.AF_INET:
             return bytes(4) + info[4:] if info else b""
-        if not info or info[0] == 0xFE:
+        if not info:
             return info
-        return bytes(20) if info[0] == 0xFF else info[:16] + bytes(4)
+        address, index = info[:16], info[16:]
+        linked = address[0] == 0xFE or peer.startswith("fe")
+        return (bytes(16) if address[0] == 0xFF else address) + (index if linked else bytes(4))
 
 
 class DatagramRoute(Route):
@@ -237,8 +239,8 @@ class Arena:
             self.out_length_at.append((iov_out + calcsize("@P")) // _WORD)
             memory[self.rx_slices[i]] = self.rx_templates[i]
 
-    def free_interface(self, i: int) -> None:
-        """Let the answer to message `i` (IPv6) leave by the route to its peer, as Family.free_interface."""
+    def turn_around(self, i: int) -> None:
+        """Family.turn_around for message `i` (IPv6), in place."""
         index = self.index_at[i]
         address = index * 4 - 16
         peer = index * 4 + 16
@@ -323,7 +325,7 @@ class DatagramPort:
                     if v4:
                         ints[index_at[i]] = 0
                     else:
-                        arena.free_interface(i)
+                        arena.turn_around(i)
                     key = memory[keys[i]]
                     origin = origins.get(key) or self._find_origin(key)
                     usual = True
@@ -384,7 +386,7 @@ class DatagramPort:
             control = next(
                 (bytes(value) for level, kind, value in ancillary if kind == self._family.type), b""
             )
-            origin = self._intern(name, self._family.free_interface(control))
+            origin = self._intern(name, self._family.turn_around(control, name[0]))
             try:
                 reply = driver.engine.receive(data, origin, now)
             except Exception as error:

@@ -30,8 +30,8 @@ from pydaemons.wire.errors import WireError
 if TYPE_CHECKING:
     from pydaemons.kit.driver import Driver
 
-READ = 65536
-"""Bytes per read: a batch."""
+READ = 32768
+"""Bytes per read: a batch. What it holds is worked off before others have their turn."""
 HIGH_WATER = 262144
 """Unsent bytes from which on we stop reading from a peer."""
 LOW_WATER = 65536
@@ -399,6 +399,11 @@ class Streams:
         connection.start()
         self._sweep_later()
         return connection
+
+    @property
+    def count(self) -> int:
+        """How many connections came in and stand."""
+        return len(self._incoming)
 
     def connections(self) -> Iterable[Connection]:
         """The connections that came in, the longest quiet one first."""
