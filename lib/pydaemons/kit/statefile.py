@@ -109,16 +109,17 @@ def _replace(folder: int, name: str, data: bytes | None) -> None:
     temporary = name + _TEMPORARY
     descriptor = os.open(temporary, _CREATE, 0o600, dir_fd=folder)
     try:
-        rest = memoryview(data)
-        while rest:
-            rest = rest[os.write(descriptor, rest) :]
-        os.fsync(descriptor)
+        try:
+            rest = memoryview(data)
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
     except OSError:
-        os.close(descriptor)
-        os.unlink(temporary, dir_fd=folder)
+        os.unlink(temporary, dir_fd=folder)  # a full disk is not to stay full of these
         raise
-    os.close(descriptor)
-    os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
 
 
 def _read_below(folder: int, prefix: str, found: dict[str, bytes]) -> None:
