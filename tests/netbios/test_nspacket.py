@@ -47,9 +47,7 @@ KNOWN = {
         f"0007 2900 0001 0000 0000 0001 {SRV_HEX} 0020 0001 c00c 0020 0001 000493e0 0006 6000 0a000001",
     ),
     "negative registration": (
-        nspacket.answer(
-            Opcode.REGISTRATION, 7, SRV, bytes.fromhex("60000a000001"), ttl=0, rcode=6, asked=0x2900
-        ),
+        nspacket.answer(Opcode.REGISTRATION, 7, SRV, bytes.fromhex("60000a000001"), ttl=0, rcode=6),
         f"0007 ad86 0000 0001 0000 0000 {SRV_HEX} 0020 0001 00000000 0006 6000 0a000001",
     ),
     "positive release": (

@@ -149,11 +149,11 @@ class Driver:
             effects = []
         if not effects:
             return True
-        persist = [effect for effect in effects if type(effect) is Persist]
+        persist = [effect for effect in effects if isinstance(effect, Persist)]
         if not persist:
             self._effects += effects
             return True
-        self._effects += [effect for effect in effects if type(effect) is not Persist]
+        self._effects += [effect for effect in effects if not isinstance(effect, Persist)]
         if self._state is None:
             raise TypeError("the engine has state to keep and the daemon gave nowhere to keep it")
         failures = self._state.write(persist)

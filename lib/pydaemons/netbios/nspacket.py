@@ -268,16 +268,14 @@ def claim(
     return pack(Packet(id_, flags, (question,), (), (), (record,)))
 
 
-def answer(
-    opcode: int, id_: int, wire: bytes, data: bytes, *, ttl: int, rcode: int = Rcode.OK, asked: int = 0
-) -> bytes:
-    """The answer to a registration, refresh or release (sections 4.2.5 to 4.2.7, 4.2.10, 4.2.11): the
-    claimed NB data comes back. `asked` is the request's flags: its RD comes back too."""
+def answer(opcode: int, id_: int, wire: bytes, data: bytes, *, ttl: int, rcode: int = Rcode.OK) -> bytes:
+    """The answer to a query, registration, refresh or release (sections 4.2.5, 4.2.6, 4.2.10, 4.2.11,
+    4.2.13). RD and RA are set but in the answer to a release, whatever the request had."""
     flags = flags_of(
         opcode,
         response=True,
         authoritative=True,
-        recursion_desired=bool(asked & RECURSION_DESIRED),
+        recursion_desired=opcode != Opcode.RELEASE,
         recursion_available=opcode != Opcode.RELEASE,
         rcode=rcode,
     )

@@ -1,0 +1,344 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A NetBIOS node as an engine: what comes in on port 137 goes to its part. Read Node.receive first.
+
+A packet meets, in this order: who may ask at all (subnet), the prepared answers about our own names (query),
+on a WINS server the two frequent requests as they stand (wins), and only then the full decoding and the rules
+for everything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from ipaddress import IPv4Network
+from struct import Struct
+
+from pydaemons.engine.effects import Effect, Leave, Level, Log
+from pydaemons.engine.entropy import Entropy
+from pydaemons.engine.events import ClockStepped
+from pydaemons.engine.protocol import Now, Origin
+from pydaemons.netbios.codes import GROUP, Opcode
+from pydaemons.netbios.node import views
+from pydaemons.netbios.node.events import (
+    Asked,
+    InterfacesChanged,
+    Reconfigured,
+    Resolved,
+    StopRequested,
+    StoreNames,
+)
+from pydaemons.netbios.node.exchange import Exchanges
+from pydaemons.netbios.node.names import Holding, NameTable
+from pydaemons.netbios.node.query import NB_IN, Answers
+from pydaemons.netbios.node.rules import Rules
+from pydaemons.netbios.node.settings import Settings
+from pydaemons.netbios.node.subnet import Source, Standing, Subnet, Subnets
+from pydaemons.netbios.node.tunables import NetbiosTunables
+from pydaemons.netbios.node.wins import WinsServer
+from pydaemons.netbios.node.winsclient import WinsClient
+from pydaemons.netbios.node.winsdb import WinsDb
+from pydaemons.tunables.declare import TunableChanged
+
+SOURCES = 16384
+"""Sources remembered; forged ones in number make us look again at each, they do not make us grow."""
+WINS_QUERY = bytes.fromhex("0100 0001 0000 0000 0000")
+CLAIM_COUNTS = bytes.fromhex("0001 0000 0000 0001")
+CLAIM = Struct(">2sH8s34s4sHHHIHH4s")
+"""A registration as every client packs it: the record's name a pointer to the question's."""
+POINTED = 0xC00C
+FREQUENT_CLAIMS = frozenset((0x2900, 0x4000, 0x4800))
+"""Registration, refresh (both numbers), unicast."""
+_LETTERS = b"ABCDEFGHIJKLMNOP"
+_CLAIMS = frozenset((Opcode.REGISTRATION, Opcode.MULTIHOMED, Opcode.REFRESH, Opcode.REFRESH_9))
+_REFRESHES = frozenset((Opcode.REFRESH, Opcode.REFRESH_9))
+STOP_REPEATS = 3
+STOP_INTERVAL = 0.25
+"""A release is broadcast as often as a registration (RFC 1002 section 5.1.1.4)."""
+
+
+class Node:
+    """One node; satisfies engine.protocol.Engine. `db` may come filled from the store."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        tunables: NetbiosTunables,
+        *,
+        entropy: Entropy,
+        db: WinsDb | None = None,
+    ) -> None:
+        self.settings = settings
+        self.tunables = tunables
+        self.subnets = Subnets()
+        self.exchanges = Exchanges(entropy)
+        self.names = NameTable(self.exchanges, changed=self._names_changed, log=self._log)
+        self.db = WinsDb() if db is None else db
+        self.wins: WinsServer | None = None
+        self.client = WinsClient(self.exchanges, ttl=lambda: tunables.max_ttl, log=self._log)
+        self._answers = Answers(self.names, settings)
+        self._prepared: dict[Subnet, dict[bytes, bytes]] = {}
+        self._stale = False
+        self._sources: dict[Origin, Source] = {}
+        self._allow: tuple[IPv4Network, ...] = ()
+        self._wins_allow: tuple[IPv4Network, ...] = ()
+        self._rate = 1.0
+        self._burst = 1.0
+        self._effects: list[Effect] = []
+        self.rules = Rules(
+            settings,
+            tunables,
+            exchanges=self.exchanges,
+            subnets=self.subnets,
+            names=self.names,
+            answers=self._answers,
+            client=self.client,
+            emit=self._effects.append,
+            log=self._log,
+        )
+        self.counts = self.rules.counts
+        self._stop_at: float | None = None
+        self._stop_left = STOP_REPEATS
+        self._stopping: list[Holding] = []
+        self._retune()
+        tunables.bind(
+            names=lambda: len(self.names),
+            wins_names=lambda: len(self.db),
+            packets=lambda: self.counts.packets,
+            answers=lambda: self.counts.answered,
+            bad_packets=lambda: self.counts.bad,
+            refused_packets=lambda: self.counts.refused,
+        )
+
+    # ---- the packet path
+
+    def receive(self, data: bytes, origin: Origin, now: Now) -> bytes | None:
+        """A datagram on the name port."""
+        source = self._sources.get(origin) or self._meet(origin, now)
+        counts = self.counts
+        counts.packets += 1
+        if source.tokens < 1.0 and not self._refill(source, now):
+            counts.refused += 1
+            return None
+        source.tokens -= 1.0
+        tail = source.answers.get(data[2:])
+        if tail is not None:
+            counts.answered += 1
+            return data[:2] + tail
+        wins = self.wins
+        answer: bytes | None
+        if wins is not None:
+            head = data[2:12]
+            if head == WINS_QUERY:
+                if data[-4:] == NB_IN:
+                    answer = wins.answer_query(data[:2], data[12:-4], now.wall)
+                    if answer is not None:
+                        counts.answered += 1
+                        return answer
+            elif head[2:] == CLAIM_COUNTS and len(data) == CLAIM.size:
+                _, flags, _, wire, asked, pointer, kind, klass, ttl, _, nb_flags, address = CLAIM.unpack(data)
+                if (
+                    flags in FREQUENT_CLAIMS
+                    and pointer == POINTED
+                    and asked == NB_IN
+                    and kind == 32
+                    and klass == 1
+                    and not nb_flags & GROUP
+                    and wire.translate(None, _LETTERS) == b"\x20\0"
+                    and data[60:62] == b"\0\6"
+                ):
+                    answer = wins.claim_new(data, wire, ttl, nb_flags, address, now)
+                    if answer is not None:
+                        counts.answered += 1
+                        return answer
+        answer = self.rules.receive(data, origin, source, now)
+        if answer is not None:
+            counts.answered += 1
+        return answer
+
+    def _meet(self, origin: Origin, now: Now) -> Source:
+        """Decide about a source on its first packet."""
+        standing, subnet = self.subnets.admit(
+            origin, port=self.exchanges.port, allow=self._allow, wins_allow=self._wins_allow
+        )
+        source = Source(standing, subnet, 0.0 if standing is Standing.REFUSED else self._burst, now.mono)
+        if standing is Standing.FULL and subnet is not None:
+            source.answers = self._prepared_for(subnet)
+        if len(self._sources) >= SOURCES:
+            self._sources.clear()
+        self._sources[origin] = source
+        return source
+
+    def _refill(self, source: Source, now: Now) -> bool:
+        """The bucket is dry: what has time brought?"""
+        if source.standing is Standing.REFUSED:
+            return False
+        source.tokens = min(self._burst, source.tokens + (now.mono - source.filled) * self._rate)
+        source.filled = now.mono
+        return source.tokens >= 1.0
+
+    # ---- time and events
+
+    def tick(self, now: Now) -> None:
+        """The deadline passed."""
+        self.exchanges.tick(now)
+        self.names.tick(now)
+        self.client.tick(now)
+        if self.wins is not None:
+            self.wins.tick(now)
+        if self._stop_at is not None and now.mono >= self._stop_at:
+            self._stop_on(now)
+
+    def deadline(self) -> float | None:
+        """When `tick` is wanted."""
+        times = (
+            self.exchanges.deadline(),
+            self.names.deadline(),
+            self.client.deadline(),
+            self.wins.deadline() if self.wins is not None else None,
+            self._stop_at,
+        )
+        return min((at for at in times if at is not None), default=None)
+
+    def handle(self, event: object, now: Now) -> None:
+        """Anything that is not a packet."""
+        match event:
+            case InterfacesChanged(interfaces):
+                gone, new = self.subnets.replace(interfaces)
+                for subnet in gone:
+                    self.exchanges.cancel_from(subnet.interface.address)
+                    self.names.forget(subnet)
+                    self._log(Level.INFO, f"off network {subnet.network} ({subnet.interface.name})")
+                for subnet in new:
+                    self._log(Level.INFO, f"on network {subnet.network} ({subnet.interface.name})")
+                if gone or new:
+                    self._configure(now)
+            case Reconfigured(settings):
+                self.settings = settings
+                self._configure(now)
+            case TunableChanged():
+                self._retune()
+            case Resolved(wire, addresses):
+                self.rules.dns.resolved(wire, addresses, now)
+            case Asked(verb, arguments, answer):
+                answer(views.answer(self, verb, arguments, now))
+            case StopRequested():
+                self._stop(now)
+            case ClockStepped(by):
+                self._log(Level.NOTICE, f"the clock was set by {by:+.0f} s: WINS lifetimes follow it")
+            case _:
+                pass
+
+    def drain(self) -> Iterator[Effect]:
+        """What the shell must do now."""
+        if self._stale:
+            self._prepare()
+        if self.db.changed:
+            changed, self.db.changed = self.db.changed, {}
+            if self.wins is not None:
+                yield StoreNames("wins", None, changed)
+        yield from self.exchanges.drain()
+        effects, self._effects[:] = self._effects[:], []
+        yield from effects
+
+    # ---- configuration
+
+    def _configure(self, now: Now) -> None:
+        """Settings or networks changed: claim what is new, release what is gone."""
+        settings = self.settings
+        self.names.settings = settings
+        self._answers.configure(settings)
+        self.rules.settings = settings
+        addresses = [subnet.address for subnet in self.subnets.all]
+        if settings.wins_support:
+            if self.wins is None:
+                self.wins = WinsServer(
+                    self.db, self.exchanges, self.tunables, emit=self._effects.append, log=self._log
+                )
+            self.wins.configure(settings, addresses, now)
+        else:
+            self.wins = None
+        self.rules.wins = self.wins
+        self.client.configure(settings, addresses, now)
+        wanted = {own.wire: own for own in settings.names() if settings.broadcast and not own.wins_only}
+        for subnet in self.subnets.all:
+            held = {holding.own.wire: holding.own for holding in self.names.on(subnet)}
+            for wire in held.keys() - wanted.keys():
+                self.names.release(subnet, wire)
+            for wire, own in wanted.items():
+                if held.get(wire) != own:
+                    self.names.claim(subnet, own, now)
+        self._retune()
+
+    def _retune(self) -> None:
+        """Tunables or what depends on them changed."""
+        tunables = self.tunables
+        self.exchanges.port = tunables.nmb_port
+        self.names.ttl = self._answers.ttl = tunables.max_ttl
+        self._rate = float(tunables.query_rate)
+        self._burst = float(tunables.query_burst)
+        # our WINS servers challenge us as well as answer us, wherever they are
+        self._allow = _networks(tunables.allow) + _networks(self.client.hosts())
+        self._wins_allow = _networks(tunables.wins_allow) if self.settings.wins_support else ()
+        if self.wins is not None:
+            self.wins.retune()
+        self._sources.clear()
+        self._names_changed()
+
+    def _names_changed(self) -> None:
+        self._stale = True
+
+    def _prepared_for(self, subnet: Subnet) -> dict[bytes, bytes]:
+        prepared = self._prepared.get(subnet)
+        if prepared is None:
+            prepared = self._prepared[subnet] = self._answers.prepare(subnet)
+        return prepared
+
+    def _prepare(self) -> None:
+        """Make the answers anew, in place: sources share the dictionaries."""
+        self._stale = False
+        for subnet in self._prepared.keys() - set(self.subnets.all):
+            self._prepared.pop(subnet).clear()
+        for subnet, prepared in self._prepared.items():
+            fresh = self._answers.prepare(subnet)
+            prepared.clear()
+            prepared.update(fresh)
+
+    # ---- the end
+
+    def _stop(self, now: Now) -> None:
+        if self._stop_at is not None:
+            return
+        told = self.client.release_all()
+        if self.wins is not None:
+            self.wins.withdraw(now)
+        self._stopping = [
+            holding for holding in self.names if self.names.find(holding.subnet, holding.own.wire)
+        ]
+        for subnet in self.subnets.all:
+            for holding in list(self.names.on(subnet)):
+                self.names.release(subnet, holding.own.wire)
+        self._stop_left -= 1
+        self._stop_at = now.mono + (STOP_INTERVAL if self._stopping or told else 0.0)
+
+    def _stop_on(self, now: Now) -> None:
+        if self._stop_left > 0 and self._stopping:
+            self._stop_left -= 1
+            for holding in self._stopping:
+                self.names.say_released(holding)
+            self._stop_at = now.mono + STOP_INTERVAL
+        else:
+            self._stop_at = None
+            self._effects.append(Leave(0, "names released"))
+
+    def _log(self, level: Level, message: str) -> None:
+        self._effects.append(Log(level, message))
+
+
+def _networks(patterns: Iterable[str]) -> tuple[IPv4Network, ...]:
+    """The IPv4 networks among client patterns; `*` is all of them, names are not looked up."""
+    found = []
+    for pattern in patterns:
+        try:
+            found.append(IPv4Network("0.0.0.0/0" if pattern == "*" else pattern))
+        except ValueError:
+            continue
+    return tuple(found)

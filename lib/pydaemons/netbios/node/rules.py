@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The rules for packets that were taken apart: who is answered what. Read Rules.receive first.
+
+Queries, node status, defence of our names (RFC 1002 section 5.1.1.5), and the way to the WINS server and the
+proxies. What is frequent and spelled as usual never comes here (see node.Node.receive).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from ipaddress import IPv4Address
+
+from pydaemons.engine.effects import Effect, Level
+from pydaemons.engine.protocol import Now, Origin
+from pydaemons.netbios import name, nspacket
+from pydaemons.netbios.codes import BROADCAST, GROUP, RECURSION_DESIRED, Opcode, Rcode, RecordType
+from pydaemons.netbios.node.exchange import Exchanges
+from pydaemons.netbios.node.names import Holding, NameTable
+from pydaemons.netbios.node.proxy import DnsProxy, Known, Waiting, WinsProxy
+from pydaemons.netbios.node.query import Answers, answered_status
+from pydaemons.netbios.node.settings import Settings
+from pydaemons.netbios.node.subnet import Source, Standing, Subnet, Subnets
+from pydaemons.netbios.node.tunables import NetbiosTunables
+from pydaemons.netbios.node.wins import Claim, WinsServer
+from pydaemons.netbios.node.winsclient import WinsClient
+from pydaemons.netbios.nspacket import Packet, Question
+from pydaemons.wire.errors import WireError
+
+_CLAIMS = frozenset((Opcode.REGISTRATION, Opcode.MULTIHOMED, Opcode.REFRESH, Opcode.REFRESH_9))
+_REFRESHES = frozenset((Opcode.REFRESH, Opcode.REFRESH_9))
+
+
+class Counts:
+    """What came in and what became of it."""
+
+    __slots__ = ("answered", "bad", "conflicts", "packets", "refused", "unknown")
+
+    def __init__(self) -> None:
+        self.packets = 0
+        self.answered = 0
+        self.bad = 0
+        """No name service packets."""
+        self.refused = 0
+        """From where nobody is answered, or too many."""
+        self.unknown = 0
+        """Requests nobody defined."""
+        self.conflicts = 0
+        """Claims to our names, and demands to give them up."""
+
+
+class Rules:
+    """The slow and complete way."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        tunables: NetbiosTunables,
+        *,
+        exchanges: Exchanges,
+        subnets: Subnets,
+        names: NameTable,
+        answers: Answers,
+        client: WinsClient,
+        emit: Callable[[Effect], None],
+        log: Callable[[Level, str], None],
+    ) -> None:
+        self.settings = settings
+        self.tunables = tunables
+        self.counts = Counts()
+        self.wins: WinsServer | None = None
+        self.exchanges = exchanges
+        self.subnets = subnets
+        self.names = names
+        self.dns = DnsProxy(emit=emit, answer=self._wins_answer)
+        self._answers = answers
+        self._proxy = WinsProxy(emit=emit, query=client.query, answer=self._proxied_answer)
+        self._log = log
+
+    def receive(self, data: bytes, origin: Origin, source: Source, now: Now) -> bytes | None:
+        """Any packet."""
+        try:
+            packet = nspacket.unpack(data)
+        except WireError:
+            self.counts.bad += 1
+            return None
+        if packet.response:
+            self._response(packet, origin, now)
+            return None
+        broadcast = packet.flags & BROADCAST != 0
+        if source.standing is Standing.WINS and (self.wins is None or broadcast):
+            self.counts.refused += 1
+            return None
+        opcode = packet.opcode
+        if len(packet.questions) != 1 or packet.questions[0].klass != 1:
+            self.counts.bad += 1
+            return None
+        question = packet.questions[0]
+        if opcode == Opcode.QUERY:
+            return self._query(packet, question, origin, source, now)
+        if opcode not in _CLAIMS and opcode != Opcode.RELEASE:
+            self.counts.unknown += 1
+            return None
+        try:
+            claim = _claim_of(packet, question, origin)
+        except WireError:
+            self.counts.bad += 1
+            return None
+        if opcode == Opcode.RELEASE:
+            return self._release(claim, source, now)
+        return self._claim(claim, source, now)
+
+    def _response(self, packet: Packet, origin: Origin, now: Now) -> None:
+        if self.exchanges.receive(packet, origin.peer.host, now):
+            return
+        if packet.opcode == Opcode.REGISTRATION and packet.rcode == Rcode.CFT_ERR:
+            self.counts.conflicts += 1
+            about = name.unpack(packet.answers[0].name) if packet.answers else "a name"
+            self._log(Level.NOTICE, f"{origin.peer.host} demands that {about} be given up: ignored")
+
+    def _query(
+        self, packet: Packet, question: Question, origin: Origin, source: Source, now: Now
+    ) -> bytes | None:
+        wire = question.name
+        id_ = packet.id.to_bytes(2, "big")
+        subnet = source.subnet
+        full = source.standing is Standing.FULL and subnet is not None
+        if question.kind == RecordType.NBSTAT:
+            if not full or subnet is None:
+                return None
+            ours = self._find_own(subnet, wire)
+            if ours is None and wire != name.ANY:
+                return None
+            return id_ + answered_status(wire, self._answers.status(subnet))
+        if question.kind != RecordType.NB:
+            return None
+        broadcast = packet.flags & BROADCAST != 0
+        wins_asked = bool(packet.flags & RECURSION_DESIRED) and not broadcast
+        if wins_asked and self.wins is not None:
+            return self._wins_query(packet, wire, origin, now)
+        if full and subnet is not None:
+            own = self._find_own(subnet, wire)
+            if own is not None:
+                answer = self._answers.positive(own, subnet)
+                if answer is not None:
+                    return id_ + answer.replace(own, wire, 1)
+        if broadcast:
+            if self.settings.wins_proxy:
+                return self._proxied(wire, id_, origin, now)
+            return None
+        if wins_asked:
+            return None
+        return nspacket.negative_query_answer(packet.id, wire, Rcode.NAM_ERR, asked=packet.flags)
+
+    def _find_own(self, subnet: Subnet, wire: bytes) -> bytes | None:
+        """The name of ours that is meant, also when it was spelled in lower case."""
+        for spelled in (wire, name.upper(wire)):
+            if self.names.find(subnet, spelled) is not None or spelled in self._answers.silent:
+                return spelled
+        return None
+
+    def _wins_query(self, packet: Packet, wire: bytes, origin: Origin, now: Now) -> bytes | None:
+        assert self.wins is not None
+        id_ = packet.id.to_bytes(2, "big")
+        answer = self.wins.answer_query(id_, wire, now.wall)
+        if answer is None:
+            raised = name.upper(wire)
+            if raised != wire:
+                answer = self.wins.answer_query(id_, raised, now.wall)
+        if answer is not None:
+            return answer
+        if self.settings.dns_proxy:
+            return self.dns.ask(wire, id_, origin, now)
+        return nspacket.negative_query_answer(packet.id, wire, Rcode.NAM_ERR, asked=packet.flags, server=True)
+
+    def _wins_answer(self, id_: bytes, wire: bytes, known: Known) -> bytes:
+        """The WINS server's answer out of the DNS."""
+        number = int.from_bytes(id_, "big")
+        if not known.entries:
+            return nspacket.negative_query_answer(
+                number, wire, Rcode.NAM_ERR, asked=RECURSION_DESIRED, server=True
+            )
+        data = nspacket.pack_nb(known.entries)
+        return nspacket.answer(Opcode.QUERY, number, wire, data, ttl=self.tunables.max_ttl)
+
+    def _proxied(self, wire: bytes, id_: bytes, origin: Origin, now: Now) -> bytes | None:
+        if self.wins is None:
+            return self._proxy.ask(wire, id_, origin, now)
+        record = self.wins.db.find_live(wire, now.wall)
+        if record is None or record.group:
+            return None
+        entries = tuple(nspacket.Nb(record.flags, member.address) for member in record.members)
+        return self._proxied_answer(Waiting(origin, id_), wire, Known(entries, 0.0))
+
+    def _proxied_answer(self, waiting: Waiting, wire: bytes, known: Known) -> bytes | None:
+        """Nothing for owners on the asker's own network: they answer for themselves."""
+        subnet = self.subnets.find(waiting.origin.peer.host)
+        if subnet is None or any(nb.flags & GROUP for nb in known.entries):
+            return None
+        if any(IPv4Address(nb.address) in subnet.network for nb in known.entries):
+            return None
+        number = int.from_bytes(waiting.id, "big")
+        data = nspacket.pack_nb(known.entries)
+        return nspacket.answer(Opcode.QUERY, number, wire, data, ttl=self.tunables.max_ttl)
+
+    def _claim(self, claim: Claim, source: Source, now: Now) -> bytes | None:
+        """A registration or refresh by somebody else."""
+        broadcast = claim.flags & BROADCAST != 0
+        if broadcast or self.wins is None:
+            holding = self.names.find(source.subnet, claim.wire)
+            if holding is not None and self._intrudes(holding, claim):
+                if broadcast and claim.opcode in _REFRESHES:
+                    return None
+                self.counts.conflicts += 1
+                self._log(
+                    Level.NOTICE,
+                    f"{claim.origin.peer.host} claims our name {name.unpack(claim.wire)}: refused",
+                )
+                return claim.answer(Rcode.ACT_ERR)
+            return None if broadcast else claim.answer(Rcode.FMT_ERR)
+        return self.wins.claim(claim, now)
+
+    def _intrudes(self, holding: Holding, claim: Claim) -> bool:
+        if holding.own.group:
+            return not claim.group
+        return not any(claim.address == subnet.address for subnet in self.subnets.all)
+
+    def _release(self, claim: Claim, source: Source, now: Now) -> bytes | None:
+        if claim.flags & BROADCAST or self.wins is None:
+            holding = self.names.find(source.subnet, claim.wire)
+            if holding is not None and not holding.own.group and self._intrudes(holding, claim):
+                return claim.answer(Rcode.ACT_ERR)
+            return None if claim.flags & BROADCAST else claim.answer(Rcode.FMT_ERR)
+        return self.wins.release(claim, now)
+
+
+def _claim_of(packet: Packet, question: Question, origin: Origin) -> Claim:
+    """The claim in a registration, refresh or release; WireError when a part is missing (CVE-2026-3238)."""
+    if not packet.additionals:
+        raise WireError("a claim without its record", 12)
+    record = packet.additionals[0]
+    if record.name != question.name or record.kind != RecordType.NB:
+        raise WireError("a claim about another name", 12)
+    nb = nspacket.unpack_nb(record.data)[0]
+    return Claim(
+        packet.opcode,
+        packet.id,
+        flags=packet.flags,
+        wire=question.name,
+        ttl=record.ttl,
+        nb_flags=nb.flags,
+        address=nb.address,
+        origin=origin,
+    )

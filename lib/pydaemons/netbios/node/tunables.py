@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The settings of pynmbd that can change while it runs: `net.netbios.*`.
+
+Those that smb.conf(5) knows too (max ttl, min and max wins ttl) take their value from there unless sysctl.d
+or a runtime write says otherwise.
+"""
+
+from __future__ import annotations
+
+from pydaemons.tunables.declare import Effect, Tunables, state, tunable
+from pydaemons.tunables.kinds import ClientPattern, Int, List, Seconds, Text
+
+PRIVATE = ("10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16")
+"""RFC 1918, 6598 and 3927."""
+
+
+class NetbiosTunables(Tunables, prefix="net.netbios"):
+    """One attribute each; see tunables.declare."""
+
+    nmb_port = tunable(Int(1, 65535), 137, effect=Effect.AT_RESTART, doc="UDP port of the name service.")
+    max_ttl = tunable(
+        Seconds(60, 0x7FFFFFFF),
+        259200,
+        doc="""Lifetime asked for our own names and given in answers about them
+        (smb.conf: max ttl).""",
+    )
+    min_wins_ttl = tunable(
+        Seconds(60, 0x7FFFFFFF),
+        21600,
+        doc="""WINS server: shortest lifetime granted to a name (smb.conf: min
+        wins ttl).""",
+    )
+    max_wins_ttl = tunable(
+        Seconds(60, 0x7FFFFFFF),
+        518400,
+        doc="""WINS server: longest lifetime granted to a name (smb.conf: max
+        wins ttl).""",
+    )
+    wins_dump_interval = tunable(
+        Seconds(10, 86400),
+        120,
+        doc="""WINS server: how often wins.dat is written when names have changed. It
+        is an export for other programs: the database itself is written before each answer leaves.""",
+    )
+    challenge_timeout = tunable(
+        Seconds(1, 60),
+        1,
+        doc="""WINS server: how long the old owner of a name has for each of the three
+        challenges when another host claims the name.""",
+    )
+    interfaces_reload = tunable(
+        Seconds(5, 86400),
+        120,
+        doc="""How often the list of interfaces is read anew. Changes are heard of at once
+        from the kernel; this is the safety net.""",
+    )
+    max_names = tunable(
+        Int(100, 10_000_000), 1_000_000, doc="WINS server: names kept at most; more are refused."
+    )
+    query_rate = tunable(
+        Int(1, 10_000_000),
+        100_000,
+        doc="""Packets per second answered to one source address; the rest is dropped. The
+        default only stops runaways: set it near 50 on networks with hosts you do not trust.""",
+    )
+    query_burst = tunable(
+        Int(1, 10_000_000),
+        200_000,
+        doc="Packets one source address may send at once before query_rate counts.",
+    )
+    allow = tunable(
+        List(ClientPattern()),
+        (),
+        doc="""Networks that are answered like the ones our interfaces are on. All others get no
+        answer at all (but see wins_allow), so that forged sources gain nothing.""",
+    )
+    wins_allow = tunable(
+        List(ClientPattern()),
+        PRIVATE,
+        doc="""WINS server: networks whose hosts may register and look up names though they
+        are not on a network of ours. The default is the private address ranges.""",
+    )
+    refused_names = tunable(
+        List(Text(15)),
+        ("WPAD", "ISATAP", "*"),
+        doc="""WINS server: names nobody may register, because clients would send their web
+        traffic to whoever has them.""",
+    )
+    names = state(Int(0, 2**31 - 1), doc="Own names held, over all interfaces.")
+    wins_names = state(Int(0, 2**31 - 1), doc="WINS server: records in the database, in any state.")
+    packets = state(Int(0, 2**63 - 1), doc="Packets received.")
+    answers = state(Int(0, 2**63 - 1), doc="Answers sent.")
+    bad_packets = state(Int(0, 2**63 - 1), doc="Packets that were no name service packets.")
+    refused_packets = state(
+        Int(0, 2**63 - 1), doc="Packets dropped because of where they came from or how many."
+    )

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What people may ask a running node, as plain values for JSON. Read VERBS: name, arguments, answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from fnmatch import fnmatchcase
+from ipaddress import IPv4Address
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from pydaemons.engine.protocol import Now
+from pydaemons.netbios import name
+from pydaemons.netbios.codes import GROUP, NODE_MASK, NODE_P, meaning, node_letter
+from pydaemons.netbios.node import winsdb
+from pydaemons.netbios.node.winsdb import Member, Record, State
+from pydaemons.wire.errors import WireError
+
+if TYPE_CHECKING:
+    from pydaemons.netbios.node.node import Node
+
+PAGE = 1000
+"""Names in one answer at most; the rest by asking again from where it ended."""
+
+
+class AskedWrongly(ValueError):  # noqa: N818  # a rule said no; nothing went wrong here
+    """The arguments of a request make no sense; the text says why."""
+
+
+def answer(node: Node, verb: str, arguments: Mapping[str, Any], now: Now) -> dict[str, Any]:
+    """What `verb` gives; AskedWrongly is an answer too, under `error`."""
+    body = VERBS.get(verb)
+    if body is None:
+        return {"error": f"unknown request {verb!r}"}
+    try:
+        return body(node, arguments, now)
+    except (AskedWrongly, WireError) as refused:
+        return {"error": str(refused)}
+
+
+def _status(node: Node, arguments: Mapping[str, Any], now: Now) -> dict[str, Any]:
+    settings = node.settings
+    return {
+        "name": settings.netbios_name,
+        "workgroup": settings.workgroup,
+        "node": node_letter(settings.node_type),
+        "networks": [
+            {
+                "interface": subnet.interface.name,
+                "address": subnet.interface.address,
+                "network": str(subnet.network),
+            }
+            for subnet in node.subnets.all
+        ],
+        "wins": {"server": node.wins is not None, "names": len(node.db)},
+        "wins_servers": [
+            {
+                "tag": tag.tag,
+                "server": tag.server,
+                "dead": sorted(host for host, until in tag.dead_until.items() if until > now.mono),
+                "registered": len(tag.registered),
+            }
+            for tag in node.client.tags.values()
+        ],
+        "names": len(node.names),
+        "conflicts": sorted({holding.rival for holding in node.names if holding.rival}),
+    }
+
+
+def _names(node: Node, arguments: Mapping[str, Any], now: Now) -> dict[str, Any]:
+    shown = []
+    for holding in node.names:
+        own = name.unpack(holding.own.wire)
+        shown.append(
+            {
+                "name": own.format(node.settings.charset),
+                "meaning": meaning(own.suffix, group=holding.own.group),
+                "group": holding.own.group,
+                "interface": holding.subnet.interface.name,
+                "address": holding.subnet.interface.address,
+                "state": holding.state.name.lower(),
+                "rival": holding.rival,
+                "wins": sorted(
+                    tag.server
+                    for tag in node.client.tags.values()
+                    if (holding.own.wire, holding.subnet.address) in tag.registered
+                ),
+            }
+        )
+    return {"names": shown}
+
+
+def _record(node: Node, wire: bytes, packed: bytes, wall: float) -> dict[str, Any]:
+    record = winsdb.unpack(packed)
+    shown = name.unpack(wire)
+    state = State(record.state)
+    if state is State.ACTIVE and record.expires <= wall:
+        state = State.RELEASED
+    return {
+        "name": shown.format(node.settings.charset),
+        "meaning": meaning(shown.suffix, group=record.group),
+        "group": record.group,
+        "node": node_letter(record.flags),
+        "state": state.name.lower(),
+        "expires": record.expires,
+        "addresses": [str(IPv4Address(member.address)) for member in record.members],
+    }
+
+
+def _wins_list(node: Node, arguments: Mapping[str, Any], now: Now) -> dict[str, Any]:
+    """`pattern`: a shell pattern over `NAME#xx`; `after`: where the page before ended; `state`."""
+    pattern = str(arguments.get("pattern", "*")).upper()
+    after = int(arguments.get("after", 0))
+    state = arguments.get("state")
+    shown = []
+    end = after
+    for wire, packed in islice(node.db.records.items(), after, after + PAGE):
+        end += 1
+        record = _record(node, wire, packed, now.wall)
+        if fnmatchcase(record["name"].upper(), pattern) and state in (None, record["state"]):
+            shown.append(record)
+    return {"names": shown, "next": end if end < len(node.db) else None}
+
+
+def _wire(node: Node, arguments: Mapping[str, Any]) -> bytes:
+    text = arguments.get("name")
+    if not isinstance(text, str) or not text:
+        raise AskedWrongly("no name given, want NAME#XX")
+    return name.pack(name.parse(text, charset=node.settings.charset))
+
+
+def _wins_add(node: Node, arguments: Mapping[str, Any], now: Now) -> dict[str, Any]:
+    """`name`, `addresses`, and optionally `group`, `ttl` in seconds (default: max_wins_ttl)."""
+    if node.wins is None:
+        raise AskedWrongly("this is no WINS server (wins support = no)")
+    wire = _wire(node, arguments)
+    try:
+        addresses = [IPv4Address(text).packed for text in arguments.get("addresses", ())]
+    except (ValueError, TypeError):
+        raise AskedWrongly("an address is no IPv4 address") from None
+    if not addresses:
+        raise AskedWrongly("no address given")
+    ttl = arguments.get("ttl") or node.tunables.max_wins_ttl
+    expires = min(int(now.wall) + int(ttl), 0xFFFFFFFE)
+    flags = (NODE_P & NODE_MASK) | (GROUP if arguments.get("group") else 0)
+    members = tuple(Member(address, expires) for address in addresses[:25])
+    node.wins.add(wire, Record(State.ACTIVE, flags, expires, members), now)
+    return {"added": name.unpack(wire).format(node.settings.charset)}
+
+
+def _wins_delete(node: Node, arguments: Mapping[str, Any], now: Now) -> dict[str, Any]:
+    if node.wins is None:
+        raise AskedWrongly("this is no WINS server (wins support = no)")
+    wire = _wire(node, arguments)
+    if not node.wins.delete(wire):
+        raise AskedWrongly(f"there is no {name.unpack(wire).format(node.settings.charset)}")
+    return {"deleted": name.unpack(wire).format(node.settings.charset)}
+
+
+def _stats(node: Node, arguments: Mapping[str, Any], now: Now) -> dict[str, Any]:
+    return {
+        "packets": node.counts.packets,
+        "answers": node.counts.answered,
+        "bad": node.counts.bad,
+        "refused": node.counts.refused,
+        "unknown": node.counts.unknown,
+        "conflicts": node.counts.conflicts,
+        "requests under way": len(node.exchanges),
+        "wins names": len(node.db),
+        "own names": len(node.names),
+    }
+
+
+VERBS: dict[str, Callable[[Node, Mapping[str, Any], Now], dict[str, Any]]] = {
+    "status": _status,
+    "names": _names,
+    "stats": _stats,
+    "wins-list": _wins_list,
+    "wins-add": _wins_add,
+    "wins-delete": _wins_delete,
+}

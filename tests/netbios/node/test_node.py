@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+import pytest
+
+from fakes.claims import claim, query
+from fakes.ether import Ether
+from pydaemons.engine.protocol import Address, Origin, Transport
+from pydaemons.netbios import nspacket
+from pydaemons.netbios.codes import Opcode
+from pydaemons.netbios.node.events import Reconfigured
+from pydaemons.netbios.node.node import SOURCES
+from pydaemons.netbios.node.settings import Settings
+from pydaemons.tunables.declare import TunableChanged
+
+
+def test_sources_in_great_number_do_not_make_it_grow():
+    ether = Ether()
+    station = ether.add(Settings("ALPHA"), "10.0.0.1")
+    data = query("ALPHA#20")
+    for i in range(SOURCES * 2):
+        origin = Origin(
+            Transport.UDP,
+            Address(f"203.0.{i >> 8 & 255}.{i & 255}", 1000 + (i >> 16)),
+            Address("10.0.0.1", 137),
+        )
+        assert station.node.receive(data, origin, ether.now) is None
+    assert len(station.node._sources) <= SOURCES
+
+
+def test_a_changed_lifetime_is_in_the_next_answer():
+    ether = Ether()
+    station = ether.add(Settings("ALPHA"), "10.0.0.1")
+    ether.run(2)
+    asker = ether.host("10.0.0.9")
+    assert len(asker.ask(query("ALPHA#20"), "10.0.0.1")) == 1
+    station.node.tunables.set("max_ttl", "4711", "test")
+    ether.tell(station, TunableChanged("net.netbios.max_ttl", 259200, 4711))
+    (answer,) = asker.ask(query("ALPHA#20"), "10.0.0.1")
+    assert nspacket.unpack(answer).answers[0].ttl == 4711
+
+
+def test_wins_can_be_switched_on_and_off_while_it_runs():
+    ether = Ether()
+    station = ether.add(Settings("ALPHA"), "10.0.0.1")
+    ether.run(2)
+    host = ether.host("10.0.0.9")
+    assert nspacket.unpack(host.ask(claim("X#20", "10.0.0.9"), "10.0.0.1")[0]).rcode == 1
+    ether.tell(station, Reconfigured(Settings("ALPHA", wins_support=True, dns_proxy=False)))
+    assert nspacket.unpack(host.ask(claim("X#20", "10.0.0.9"), "10.0.0.1")[0]).rcode == 0
+    ether.tell(station, Reconfigured(Settings("ALPHA")))
+    assert nspacket.unpack(host.ask(claim("X#20", "10.0.0.9"), "10.0.0.1")[0]).rcode == 1
+
+
+@pytest.mark.parametrize("opcode", [Opcode.REGISTRATION, Opcode.REFRESH, Opcode.REFRESH_9])
+def test_the_short_way_and_the_long_way_of_a_registration_give_the_same_answer(opcode):
+    """A surplus byte makes a packet take the long way."""
+    answers = []
+    for surplus in (b"", b"\0"):
+        ether = Ether()
+        station = ether.add(Settings("ALPHA", wins_support=True), "10.0.0.1")
+        ether.run(2)
+        host = ether.host("10.0.0.9")
+        for seconds in (0.1, 1000.0, 0.1):
+            answers.append(host.ask(claim("X#20", "10.0.0.9", opcode=opcode) + surplus, "10.0.0.1", seconds))
+        answers.append(sorted(station.stored.items()))
+    assert answers[:4] == answers[4:]
+
+
+def test_an_idle_node_is_woken_for_nothing():
+    ether = Ether()
+    station = ether.add(Settings("ALPHA"), "10.0.0.1")
+    ether.run(5)
+    assert station.node.deadline() is None

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+import pytest
+
+from fakes.claims import addresses, query, wire
+from fakes.ether import Ether, Station
+from pydaemons.netbios import nspacket
+from pydaemons.netbios.codes import Opcode, Rcode
+from pydaemons.netbios.node import winsdb
+from pydaemons.netbios.node.events import Reconfigured, StopRequested
+from pydaemons.netbios.node.settings import Settings, WinsServer
+
+ONE, TWO = "10.0.1.1", "10.0.2.1"
+
+
+def client(*servers: str | tuple[str, str], **options: object) -> Settings:
+    tagged = [server if isinstance(server, tuple) else ("*", server) for server in servers]
+    return Settings("ALPHA", wins_servers=tuple(WinsServer(*pair) for pair in tagged), **options)
+
+
+def server(ether: Ether, address: str) -> Station:
+    return ether.add(Settings(f"WINS{address[5]}", wins_support=True, dns_proxy=False), address)
+
+
+def registered(station: Station, text: str = "ALPHA#20") -> list[str]:
+    record = station.node.db.find_live(wire(text), 0.0)
+    if record is None or record.state != winsdb.State.ACTIVE:
+        return []
+    return [".".join(map(str, member.address)) for member in record.members]
+
+
+def test_our_names_are_registered_and_found_by_a_client_elsewhere():
+    ether = Ether()
+    server(ether, ONE)
+    alpha = ether.add(client(ONE), "10.0.0.1")
+    ether.run(3)
+    tag = alpha.node.client.tags["*"]
+    assert {name for name, _ in tag.registered} == {own.wire for own in alpha.node.settings.names()}
+    elsewhere = ether.host("10.0.9.9")
+    (answer,) = elsewhere.ask(query("ALPHA#20"), ONE)
+    assert addresses(nspacket.unpack(answer)) == ["10.0.0.1"]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_names_stay_registered_for_days_on_a_bad_network(seed):
+    ether = Ether(seed, loss=0.15, twice=0.1, jitter=0.3)
+    one = server(ether, ONE)
+    ether.add(client(ONE), "10.0.0.1")
+    for _ in range(3):
+        ether.run(86400)
+        assert registered(one) == ["10.0.0.1"]
+
+
+def test_names_are_refreshed_every_twenty_minutes():
+    ether = Ether()
+    server(ether, ONE)
+    ether.add(client(ONE), "10.0.0.1")
+    ether.run(10)
+    ether.seen.clear()
+    ether.run(7200)
+    refreshes = [data for _, to, data in ether.seen if to.host == ONE]
+    sent = [p for data in refreshes if (p := nspacket.unpack(data)).questions[0].name == wire("ALPHA#20")]
+    assert len(sent) == 6
+    assert {packet.opcode for packet in sent} == {Opcode.REFRESH}
+
+
+def test_a_host_with_two_addresses_registers_both():
+    ether = Ether()
+    one = server(ether, ONE)
+    ether.add(client(ONE), "10.0.0.1", "10.0.3.1")
+    ether.run(10)
+    assert sorted(registered(one)) == ["10.0.0.1", "10.0.3.1"]
+    assert registered(one, "WORKGROUP#00")
+
+
+def test_a_dead_server_is_replaced_by_the_next_one_of_its_tag():
+    ether = Ether()
+    one, two = server(ether, ONE), server(ether, TWO)
+    alpha = ether.add(client(ONE, TWO), "10.0.0.1")
+    ether.run(10)
+    assert registered(one) and not registered(two)
+    ether.remove(one)
+    ether.run(1300)
+    assert registered(two) == ["10.0.0.1"]
+    assert any(f"WINS server {ONE} does not answer; using {TWO}" in line for line in alpha.logs)
+
+
+def test_a_server_dead_from_the_start_costs_five_seconds():
+    ether = Ether()
+    two = server(ether, TWO)
+    ether.add(client(ONE, TWO), "10.0.0.1")
+    ether.run(5)
+    assert registered(two) == ["10.0.0.1"]
+
+
+def test_the_only_server_is_tried_again_and_again():
+    ether = Ether()
+    ether.add(client(ONE), "10.0.0.1")
+    ether.run(1000)
+    one = server(ether, ONE)
+    ether.run(70)
+    assert registered(one) == ["10.0.0.1"]
+
+
+def test_every_tag_gets_all_names():
+    ether = Ether()
+    one, two = server(ether, ONE), server(ether, TWO)
+    ether.add(client(("east", ONE), ("west", TWO)), "10.0.0.1")
+    ether.run(5)
+    assert registered(one) == registered(two) == ["10.0.0.1"]
+
+
+def test_a_server_that_lost_its_names_gets_them_again():
+    ether = Ether()
+    one = server(ether, ONE)
+    ether.add(client(ONE), "10.0.0.1")
+    ether.run(10)
+    for text in ("ALPHA#20", "ALPHA#00"):
+        one.node.wins.delete(wire(text))
+    ether.run(1300)
+    assert registered(one) == ["10.0.0.1"]
+
+
+def test_a_name_somebody_alive_has_is_refused_to_us_and_said():
+    ether = Ether()
+    server(ether, ONE)
+    ether.add(client(ONE), "10.0.0.1")
+    ether.run(10)
+    second = ether.add(client(ONE), "10.0.5.1")
+    ether.run(10)
+    assert any(f"WINS server {ONE} refused ALPHA<20> (ACT_ERR)" in line for line in second.logs)
+
+
+def test_a_name_of_a_host_that_died_is_ours_after_its_challenge():
+    ether = Ether()
+    one = server(ether, ONE)
+    first = ether.add(client(ONE), "10.0.0.1")
+    ether.run(10)
+    ether.remove(first)
+    ether.add(client(ONE), "10.0.5.1")
+    ether.run(10)
+    assert registered(one) == ["10.0.5.1"]
+
+
+def test_names_are_released_at_the_server_when_we_stop_or_leave_it():
+    ether = Ether()
+    one, two = server(ether, ONE), server(ether, TWO)
+    alpha = ether.add(client(ONE), "10.0.0.1")
+    ether.run(5)
+    ether.tell(alpha, Reconfigured(client(TWO)))
+    ether.run(5)
+    assert not registered(one)
+    assert registered(two) == ["10.0.0.1"]
+    ether.tell(alpha, StopRequested())
+    ether.run(5)
+    assert alpha.left
+    assert not registered(two)
+
+
+def test_we_answer_the_challenge_of_our_server():
+    ether = Ether()
+    one = server(ether, ONE)
+    ether.add(client(ONE), "10.0.0.1")
+    ether.run(5)
+    thief = ether.host("10.0.0.66", 137)
+    claim = nspacket.claim(
+        5,
+        9,
+        wire("ALPHA#20"),
+        nspacket.Nb(0x6000, b"\n\0\0\x42"),
+        ttl=0,
+        broadcast=False,
+        recursion_desired=True,
+    )
+    answers = [nspacket.unpack(data) for data in thief.ask(claim, ONE)]
+    assert [packet.opcode for packet in answers] == [Opcode.WACK, Opcode.REGISTRATION]
+    assert answers[1].rcode == Rcode.ACT_ERR
+    assert registered(one) == ["10.0.0.1"]

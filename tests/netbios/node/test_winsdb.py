@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fakes.claims import wire
+from pydaemons.netbios.node import winsdb
+from pydaemons.netbios.node.winsdb import SWEEP_CHUNK, SWEEP_EVERY, Member, Record, State, WinsDb
+from pydaemons.wire.errors import WireError
+
+u32 = st.integers(0, 0xFFFFFFFF)
+members = st.lists(st.builds(Member, st.binary(min_size=4, max_size=4), u32), max_size=25).map(tuple)
+records = st.builds(Record, st.sampled_from(State), st.integers(0, 0xFFFF), u32, members)
+
+
+@given(records)
+def test_packing_and_unpacking_are_inverse(record: Record):
+    assert winsdb.unpack(record.pack()) == record
+
+
+@given(st.binary(max_size=60))
+def test_what_a_store_holds_is_a_record_or_a_wire_error(data: bytes):
+    try:
+        record = winsdb.unpack(data)
+    except WireError:
+        return
+    assert record.pack() == data
+
+
+def active(expires: int) -> bytes:
+    return Record(State.ACTIVE, 0, expires, (Member(b"\n\0\0\1", expires),)).pack()
+
+
+def test_a_record_whose_time_is_up_is_not_live_even_before_a_sweep():
+    db = WinsDb()
+    db.put(wire("A#20"), active(1000))
+    assert db.find_live(wire("A#20"), 999.0) is not None
+    assert db.find_live(wire("A#20"), 1000.0) is None
+
+
+def test_a_sweep_goes_in_pieces_and_reaches_every_record():
+    db = WinsDb()
+    total = 2 * SWEEP_CHUNK + 5
+    for i in range(total):
+        db.put(wire(f"N{i}#00"), active(1000))
+    mono, found, most = 0.0, 0, 0
+    db.tick(mono, 2000.0)
+    while (at := db.deadline()) is not None and at < 3 * SWEEP_EVERY:
+        mono = at
+        expired = len(db.tick(mono, 2000.0))
+        found += expired
+        most = max(most, expired)
+    assert found == total
+    assert most == SWEEP_CHUNK
+    assert all(packed[0] == State.RELEASED for packed in db.records.values())
+
+
+def test_names_that_come_and_go_during_a_sweep_do_no_harm():
+    db = WinsDb()
+    for i in range(SWEEP_CHUNK + 10):
+        db.put(wire(f"N{i}#00"), active(1000))
+    db.tick(0.0, 2000.0)
+    db.tick(SWEEP_EVERY, 2000.0)
+    for i in range(SWEEP_CHUNK, SWEEP_CHUNK + 10):
+        assert db.delete(wire(f"N{i}#00"))
+        db.put(wire(f"M{i}#00"), active(5000))
+    db.tick(SWEEP_EVERY + 1, 2000.0)
+    assert len(db) == SWEEP_CHUNK + 10
+
+
+@pytest.mark.parametrize(("text", "known"), [("A#1b", True), ("A#1c", False)])
+def test_domain_masters_are_known_apart(text, known):
+    db = WinsDb()
+    db.put(wire(text), active(1000))
+    assert (wire(text) in db.masters) is known
+    again = WinsDb()
+    again.load(dict(db.records))
+    assert again.masters == db.masters
+    db.delete(wire(text))
+    assert not db.masters
+
+
+def test_the_store_is_told_of_the_last_state_of_each_name_and_of_deletions():
+    db = WinsDb()
+    db.put(wire("A#20"), active(1000))
+    db.put(wire("A#20"), active(2000))
+    db.put(wire("B#20"), active(1000))
+    db.delete(wire("B#20"))
+    assert db.changed == {wire("A#20"): active(2000), wire("B#20"): None}
+    assert not db.delete(wire("C#20"))
