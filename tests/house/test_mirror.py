@@ -39,8 +39,6 @@ OWED = {
     "pydaemons.lockd.daemon",
     "pydaemons.lockd.engine",
     "pydaemons.lockd.listeners",
-    "pydaemons.lockd.registrar",
-    "pydaemons.lockd.rpcstream",
     "pydaemons.nlm.grace",
     "pydaemons.nlm.grants",
     "pydaemons.nlm.hosts",
