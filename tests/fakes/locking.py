@@ -129,6 +129,7 @@ class World:
         self.lose: Callable[[object], bool] = lambda packet: False
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
         self._order = count()
+        self._xids = count(1000)
 
     @property
     def now(self) -> Now:
@@ -143,6 +144,7 @@ class World:
     def client(self, number: int = 2, **behaviour: object) -> LockClient:
         """The client 10.0.0.NUMBER, or one at another address by `address=`."""
         address = str(behaviour.pop("address", f"10.0.0.{number}"))
+        behaviour.setdefault("xids", self._xids)
         client = self.clients[address] = LockClient(self, address, **behaviour)
         return client
 
@@ -245,6 +247,8 @@ class LockClient:
     """False: every GRANTED is refused."""
     says: int | None = None
     """The status to answer every GRANTED with, whatever it waits for."""
+    error: int | None = None
+    """The accept_stat (RFC 5531) its lock manager answers every call with, executing none."""
     version: int = 4
     transport: Transport = Transport.UDP
     name: bytes = b"client"
@@ -277,7 +281,7 @@ class LockClient:
         """The reply, or None when there was none."""
         message = rpc.call_bytes(
             rpc.NLM,
-            version or self.version,
+            self.version if version is None else version,
             procedure,
             arguments,
             xid=next(self.xids) if xid is None else xid,
@@ -366,6 +370,8 @@ class LockClient:
                     SendFailed(send.to, send.transport, "Connection refused"), self.world.now
                 )
             )
+        elif self.error is not None:
+            self._answer(send, send.data[:4] + rpc.u32(rpc.REPLY, 0, 0, 0, self.error))
         elif _procedure(send.data) in (nlm.GRANTED, nlm.GRANTED_MSG):
             self._granted(send)
         elif nlm.TEST_RES <= _procedure(send.data) <= nlm.GRANTED_RES:
@@ -383,11 +389,13 @@ class LockClient:
         self.asked += 1
         reader, version, procedure = _arguments(send.data)
         head = send.data[:4] + rpc.u32(rpc.REPLY, 0, 0, 0)
-        if version != 2 or procedure != 3:
-            self._answer(send, head + rpc.u32(2, 2, 2))  # a portmapper of version 2 only
-            return
+        assert procedure == 3  # GETPORT of version 2, GETADDR of 3 and 4
         assert reader.u32() == rpc.NLM
-        self._answer(send, head + rpc.u32(0, self.port))
+        if version == 2:
+            answer = rpc.u32(self.port)
+        else:
+            answer = rpc.opaque(f"{self.address}.{self.port >> 8}.{self.port & 255}")
+        self._answer(send, head + rpc.u32(0) + answer)
 
     def _granted(self, send: Send) -> None:
         reader, version, procedure = _arguments(send.data)

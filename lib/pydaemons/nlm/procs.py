@@ -77,7 +77,7 @@ ROWS = (
     Row(20, "SHARE", SHARE_ARGS, SHARE_RESULT, "share", once=True),
     Row(21, "UNSHARE", SHARE_ARGS, SHARE_RESULT, "unshare", once=True),
     Row(22, "NM_LOCK", LOCK_ARGS, RESULT, "nm_lock", once=True),
-    Row(23, "FREE_ALL", FREE_ALL_ARGS, VOID, "free_all"),
+    Row(23, "FREE_ALL", FREE_ALL_ARGS, VOID, "free_all", once=True),
 )
 BY_NAME = {row.name: row for row in ROWS}
 CALLBACKS = frozenset((5, 10, 11, 12, 13, 14, 16))

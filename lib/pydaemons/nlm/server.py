@@ -123,27 +123,31 @@ class Server:
     def lock(self, args: LockArgs, call: Call, now: Now, *, monitored: bool = True) -> Result:
         """LOCK: take a lock, or wait for it."""
         cookie, block, exclusive, name, fh, oh, svid, offset, length, reclaim, state = args
-        if self.grace.active is not reclaim:
+        if self.grace.active is not reclaim and not self.refuse:
             # in grace only what was held before; afterwards it is too late to claim it
             self._locks[Status.DENIED_GRACE_PERIOD] += 1
             return Result(cookie, Status.DENIED_GRACE_PERIOD)
         span = to_range(offset, length)
-        if span is None or not fh or self.refuse or len(self.table) >= self.settings.nlm_max_locks:
+        full = len(self.table) + len(self.shares) >= self.settings.nlm_max_locks
+        if span is None or not fh or full or self.refuse:
             return self._no_lock(cookie, self._locks, fh, span)
         start, end = span
         host = self.hosts.get(call.origin.peer.host, name, now)
+        known = len(host.owners)
         owner = host.owner(svid, oh)
         file = fh if self._key is None else self._key(fh)
         holder = self.table.lock(file, owner, start, end, exclusive)
         if holder is not None:
-            if not block:
-                self._locks[Status.DENIED] += 1
-                return Result(cookie, Status.DENIED)
-            return self._wait(args, call, owner, (file, start, end), now)
+            if block:
+                return self._wait(args, call, owner, (file, start, end), now)
+            if len(host.owners) > known:
+                del host.owners[svid]
+            self._locks[Status.DENIED] += 1
+            return Result(cookie, Status.DENIED)
         if state:
             host.state = state
-        if not host.monitored and monitored:
-            self._watch(host, call, now)
+        if not host.monitored:
+            self._watch(host, call, now, monitored=monitored)
         if self.grants or self.waiters.count(file):
             key = (file, owner, start, end, exclusive)
             self.grants.settle(key, now)
@@ -183,7 +187,7 @@ class Server:
     def test(self, args: ProbeArgs, call: Call, now: Now) -> ProbeResult:
         """TEST: would this lock be granted? If not, who is in the way."""
         counts = self.counts["TEST"]
-        if self.grace.active:
+        if self.grace.active and not self.refuse:
             counts[Status.DENIED_GRACE_PERIOD] += 1
             return ProbeResult(args.cookie, Status.DENIED_GRACE_PERIOD, None)
         span = to_range(args.offset, args.length)
@@ -233,9 +237,11 @@ class Server:
     def share(self, args: ShareArgs, call: Call, now: Now) -> ShareResult:
         """SHARE: open a file and forbid others some ways of opening it (DOS sharing modes)."""
         status = Status.GRANTED
-        if self.grace.active and not args.reclaim:
+        if self.refuse:
+            status = Status.DENIED_NOLOCKS
+        elif self.grace.active and not args.reclaim:
             status = Status.DENIED_GRACE_PERIOD
-        elif self.refuse:
+        elif len(self.table) + len(self.shares) >= self.settings.nlm_max_locks:
             status = Status.DENIED_NOLOCKS
         elif not args.fh:
             status = Status.STALE_FH
@@ -378,6 +384,8 @@ class Server:
             return Result(args.cookie, Status.DENIED_NOLOCKS)
         else:
             self.waiters.add(file, owner, start, end, args.exclusive, payload=request)
+        if args.state:
+            owner.host.state = args.state
         if not owner.host.monitored:
             self._watch(owner.host, call, now)
         self._locks[Status.BLOCKED] += 1
@@ -400,10 +408,12 @@ class Server:
         if self.table.unlock(blocked.file, blocked.owner, blocked.start, blocked.end):
             self._serve(blocked.file, blocked.start, blocked.end, now)
 
-    def _watch(self, host: Host, call: Call, now: Now) -> None:
-        host.monitored = True
-        local = call.origin.local.host
-        self._monitor.watch(host.address, host.name, now, local=local, state=host.state)
+    def _watch(self, host: Host, call: Call, now: Now, *, monitored: bool = True) -> None:
+        """A client has something to lose now: monitor it, if it wants that, and look after it."""
+        if monitored:
+            host.monitored = True
+            local = call.origin.local.host
+            self._monitor.watch(host.address, host.name, now, local=local, state=host.state)
         if self._look_at is None:
             self._look_at = now.mono + LINGER
 
