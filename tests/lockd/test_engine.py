@@ -325,7 +325,7 @@ def test_a_restarted_client_is_logged_and_asked_for_its_port_again():
     one.unlock()
     world.run(5)
     assert two.asked == 1
-    world.engine.client_restarted(two.address, 3, world.now)
+    world.engine.client_restarted(two.address, two.name, 3, world.now)
     world.carry()
     assert world.logs == ["client 10.0.0.3 restarted: 1 locks and shares freed"]
     two.port = 6000
@@ -334,6 +334,7 @@ def test_a_restarted_client_is_logged_and_asked_for_its_port_again():
     one.unlock()
     world.run(1)
     assert two.grants[-1].send.to.port == 6000 and two.asked == 2
+    assert [send.to.port for _, send in world.sent if send.to.host == two.address] == [111, 5000, 111, 6000]
 
 
 def test_with_monitoring_off_everything_else_works():

@@ -196,6 +196,7 @@ class LockEngine:
     def client_restarted(self, address: str, name: bytes, state: int, now: Now) -> None:
         """The status monitor says that a client lost its memory."""
         freed = self.server.host_restarted(address, state, now)
+        self.rpc.forget_host(address)  # its lock manager has another port now
         text = f"client {address} restarted: {freed} locks and shares freed"
         self.log(Level.NOTICE, text, CLIENT_RESTARTED_ID, NLM_CLIENT=address, NLM_FREED=str(freed))
 
