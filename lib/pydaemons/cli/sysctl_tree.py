@@ -171,9 +171,18 @@ class Tree:
             if match(pattern, path):
                 yield path
 
+    def _inside(self, path: str) -> tuple[int, list[str]]:
+        if not path:
+            return self.top()
+        place = self.find(path)
+        try:
+            return self.names(place)
+        finally:
+            place.close()
+
     def _paths(self, path: str, depth: int) -> "Iterator[str]":
         try:
-            folder, names = self.names(self.find(path)) if path else self.top()
+            folder, names = self._inside(path)
         except OSError:
             return
         try:
