@@ -16,9 +16,9 @@ from pydaemons.nsm.monitor import Monitor
 from pydaemons.nsm.procs import program
 from pydaemons.nsm.store import Host, begin
 from pydaemons.nsm.types import NSM_PROGRAM, Caller, Change, MonitorArgs, MonitorResult, Outcome, Pair, Proc
-from pydaemons.sunrpc.client import RpcClient
+from pydaemons.sunrpc.client import RpcClient, Target
 from pydaemons.sunrpc.dupcache import ReplyCache
-from pydaemons.sunrpc.message import AcceptStat, pack_call, unpack_call, unpack_reply
+from pydaemons.sunrpc.message import SUCCESS, AcceptStat, pack_call, unpack_call, unpack_reply
 from pydaemons.sunrpc.program import Service
 
 CLIENT, OTHER = "10.0.0.2", "10.0.0.3"
@@ -152,6 +152,22 @@ def test_a_client_that_restarted_is_reported_once(house):
     assert house.restarted == [(CLIENT, 9), (CLIENT, 11)]
 
 
+def test_the_ports_of_a_client_that_restarted_are_asked_for_anew(house):
+    house.watch()
+    target = Target(CLIENT, 100021, 4, Transport.UDP)
+    for asked in (1, 0, 1):
+        if asked:
+            house.notify(9 if not house.restarted else 11)
+        house.rpc.send(target, 12, b"", now=house.clock.now)
+        questions = [send for send in house.sent() if send.to.port == 111]
+        assert len(questions) == asked
+        for send in questions:
+            origin = Origin(Transport.UDP, send.to, Address("10.0.0.1", 600))
+            answer = send.data[:4] + SUCCESS + (4045).to_bytes(4, "big")
+            house.rpc.receive_reply(answer, origin, house.clock.now)
+            house.sent()
+
+
 def test_a_restart_reported_before_ours_is_not_reported_again_after_it(house):
     house.watch()
     house.notify(9)
@@ -198,9 +214,7 @@ def test_another_program_of_this_host_is_called_back_with_its_private_data(house
     (send,) = house.sent()  # where does 100021 listen?
     assert send.to == Address("127.0.0.1", 111)
     origin = Origin(Transport.UDP, send.to, Address("127.0.0.1", 600))
-    house.rpc.receive_reply(
-        send.data[:4] + bytes.fromhex("00000001" + "00" * 16 + "00000fcd"), origin, house.clock.now
-    )
+    house.rpc.receive_reply(send.data[:4] + SUCCESS + bytes.fromhex("00000fcd"), origin, house.clock.now)
     (send,) = house.sent()
     header = unpack_call(send.data)
     assert (header.program, header.version, header.procedure, send.to.port, send.privileged) == (

@@ -137,7 +137,6 @@ def test_a_host_that_never_answers_is_given_up_with_a_word_and_the_others_do_not
 def test_the_gaps_between_tries_grow():
     world = World(A, names=(b"h1",))
     world.down.add("10.0.0.2")
-    world.rpc._ports.clear()
     world.begin()
     world.run(PATIENCE)
     assert 20 < len(world.tried) < 200

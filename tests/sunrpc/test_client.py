@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from pydaemons.engine.effects import Send, SendFailed
 from pydaemons.engine.protocol import Address, Now, Origin, Transport
 from pydaemons.sunrpc import client as client_module
+from pydaemons.sunrpc import lookup
 from pydaemons.sunrpc.client import (
     Refused,
     RpcClient,
@@ -486,7 +487,7 @@ def test_a_restarted_host_is_asked_for_its_ports_anew():
 
 
 def test_what_is_known_of_ports_is_bounded(monkeypatch):
-    monkeypatch.setattr(client_module, "PORTS_KNOWN", 4)
+    monkeypatch.setattr(lookup, "PORTS_KNOWN", 4)
     hosts = [Host(f"10.0.1.{n}") for n in range(8)]
     network = Network(*hosts)
     for host in hosts:
@@ -511,7 +512,7 @@ def test_every_call_ends_once_whatever_the_network_does(seed, loss, copies, call
     network.run()
     assert ends == [1] * calls
     assert network.client.deadline() is None
-    assert not network.client._flying and not network.client._asking and not network.client._in_flight
+    assert not network.client._flying and not network.client._in_flight
 
 
 @given(st.binary(max_size=64), st.booleans())

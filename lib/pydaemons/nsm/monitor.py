@@ -197,6 +197,7 @@ class Monitor:
     # ---- parts
 
     def _tell(self, host: Host, change: Change, now: Now) -> None:
+        self._rpc.forget_host(host.address)
         if host.ours:
             self._restarted(host.address, change.state, now)
         for caller, private in host.callers.items():

@@ -130,6 +130,7 @@ class StatdMonitor:
             self.counts["accepted"] += 1
             host.state = state
             self._keep(host)
+            self._rpc.forget_host(host.address)
             self._restarted(host.address, state, now)
 
     def crash(self, now: Now) -> None:

@@ -11,7 +11,7 @@ the schedule's. A reply counts when its xid and the host it comes from are those
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -21,18 +21,10 @@ from pydaemons.engine.protocol import Address, Now, Origin, Transport
 from pydaemons.engine.timers import Timers
 from pydaemons.sunrpc import rpcbind
 from pydaemons.sunrpc.auth import pack_sys
-from pydaemons.sunrpc.lookup import Question, Sought, answered_port, questions
+from pydaemons.sunrpc.lookup import Ports, Sought
 from pydaemons.sunrpc.message import AcceptStat, ReplyMessage, pack_call, unpack_reply
 from pydaemons.wire.errors import WireError
 
-PORTS_KNOWN = 4096
-"""Answers of rpcbinds kept; the oldest go first."""
-PORT_LIFETIME = 600.0
-"""Seconds an answer of an rpcbind is believed while nothing speaks against it."""
-PORT_FRESH = 1.0
-"""Seconds within which it is not asked for again, whatever speaks against it."""
-QUESTION_WAIT = {Transport.UDP: 1.0, Transport.TCP: 3.0}
-"""Seconds an rpcbind is given to answer before the next question."""
 IN_FLIGHT = 64
 """Calls outstanding per host; more of them wait for their turn."""
 BACKLOG = 65536
@@ -133,39 +125,27 @@ class Pending:
         """What the outcome is if nothing more comes."""
 
 
-class _Asking:
-    """The questions to one host's rpcbind about one service, and who waits for the answer."""
-
-    __slots__ = ("left", "question", "sought", "source", "waiting", "xid")
-
-    def __init__(self, sought: Sought, source: str | None) -> None:
-        self.sought = sought
-        self.source = source
-        self.left: deque[Question] = deque(questions(sought))
-        self.question: Question = self.left.popleft()
-        self.xid = 0
-        self.waiting: dict[int, Pending] = {}
-
-
 class RpcClient:
     """All calls to all hosts. `machine_name` is said in AUTH_SYS credentials; empty means AUTH_NONE."""
 
     def __init__(
         self, entropy: Entropy, *, machine_name: bytes = b"", rpcbind_port: int = rpcbind.PORT
     ) -> None:
-        self.rpcbind_port = rpcbind_port
         self.counts: Counter[str] = Counter()
-        """Calls, retransmissions, questions to rpcbinds, outcomes, and replies nobody waited for."""
+        """Calls, retransmissions, outcomes, and replies nobody waited for."""
         self._credential = pack_sys(machine_name) if machine_name else None
         self._xid = entropy.getrandbits(32)
         self._flying: dict[int, Pending] = {}
-        self._asking: dict[int, _Asking] = {}
-        self._asked: dict[Sought, _Asking] = {}
-        self._ports: dict[Sought, tuple[int, float]] = {}
         self._in_flight: Counter[str] = Counter()
         self._backlog: dict[str, deque[Pending]] = {}
         self._timers: Timers[int] = Timers()
         self._effects: deque[Effect] = deque()
+        self._ports: Ports[Pending] = Ports(
+            next_xid=self._next_xid,
+            effects=self._effects,
+            found=self._port_found,
+            rpcbind_port=rpcbind_port,
+        )
 
     # ---- what callers do
 
@@ -209,9 +189,8 @@ class RpcClient:
 
     def prepare(self, target: Target, now: Now) -> None:
         """A call of `target` is to be expected: find out its port if it is not known."""
-        sought = _sought(target)
-        if target.port is None and sought not in self._ports:
-            self._ask(sought, None, now, source=target.source)
+        if target.port is None:
+            self._ports.get(_sought(target), None, now, source=target.source)
 
     def cancel(self, pending: Pending, now: Now) -> None:
         """Forget a call: it is not sent again and `done` is not told. Nothing happens if it has ended."""
@@ -223,8 +202,7 @@ class RpcClient:
 
     def forget_host(self, host: str) -> None:
         """A host restarted: ask its rpcbind again for everything."""
-        for sought in [sought for sought in self._ports if sought.host == host]:
-            del self._ports[sought]
+        self._ports.forget_host(host)
 
     # ---- what the engine around it passes on
 
@@ -233,46 +211,35 @@ class RpcClient:
         xid = int.from_bytes(data[:4], "big")
         host = origin.peer.host
         pending = self._flying.get(xid)
-        asking = self._asking.get(xid)
         try:
             if pending is not None and pending.target.host == host:
                 self._answered(pending, unpack_reply(data), now)
-            elif asking is not None and asking.sought.host == host:
-                self._port_answered(asking, answered_port(asking.question, unpack_reply(data)), now)
-            else:
+            elif not self._ports.receive(xid, data, host, now):
                 self.counts["replies nobody waited for"] += 1
         except WireError:
             self.counts["replies not understood"] += 1
 
     def send_failed(self, failed: SendFailed, now: Now) -> None:
         """Nothing is there, or no way leads there. The schedule goes on; the port may have changed."""
-        to, transport = failed.to, failed.transport
-        for sought, (port, _) in list(self._ports.items()):
-            if sought.host == to.host and port == to.port and sought.transport is transport:
-                self._doubt(sought, None, now)
+        to = failed.to
         for pending in list(self._flying.values()):
             target = pending.target
-            if target.host == to.host and target.transport is transport and pending.sent_to == to.port:
+            if target.host == to.host and pending.sent_to == to.port and target.transport is failed.transport:
                 pending.failure = Unreachable(failed.error)
                 if target.port is None:
-                    self._ask(_sought(target), pending, now)
-        if to.port == self.rpcbind_port:
-            for asking in list(self._asking.values()):
-                if asking.sought.host == to.host and asking.question.transport is transport:
-                    self._port_answered(asking, None, now, why=failed.error)
+                    self._ports.ask(_sought(target), pending, now, source=target.source)
+        self._ports.unreachable(to, failed.transport, failed.error, now)
 
     def tick(self, now: Now) -> None:
         """Retransmit and give up what is due."""
         for xid in self._timers.due(now.mono):
-            pending = self._flying.get(xid)
-            if pending is not None:
-                self._expired(pending, now)
-            elif (asking := self._asking.get(xid)) is not None:
-                self._port_answered(asking, None, now, why="no answer")
+            self._expired(self._flying[xid], now)
+        self._ports.tick(now)
 
     def deadline(self) -> float | None:
         """When `tick` is wanted next."""
-        return self._timers.deadline()
+        times = (self._timers.deadline(), self._ports.deadline())
+        return min((at for at in times if at is not None), default=None)
 
     def drain(self) -> Iterator[Effect]:
         """What is to be sent."""
@@ -307,7 +274,7 @@ class RpcClient:
     def _next_xid(self) -> int:
         while True:
             self._xid = self._xid + 1 & 0xFFFFFFFF
-            if self._xid not in self._flying and self._xid not in self._asking:
+            if self._xid not in self._flying and self._xid not in self._ports:
                 return self._xid
 
     def _start(self, pending: Pending, now: Now) -> None:
@@ -325,13 +292,9 @@ class RpcClient:
         target = pending.target
         port = target.port
         if port is None:
-            sought = _sought(target)
-            known = self._ports.get(sought)
-            if known is None or now.mono - known[1] > PORT_LIFETIME:
-                self._ask(sought, pending, now)
-            if known is None:
+            port = self._ports.get(_sought(target), pending, now, source=target.source)
+            if port is None:
                 return
-            port = known[0]
         self._send(pending, port)
 
     def _send(self, pending: Pending, port: int) -> None:
@@ -354,7 +317,8 @@ class RpcClient:
             return
         self.counts["retransmissions"] += 1
         if pending.target.port is None:
-            self._doubt(_sought(pending.target), pending, now)
+            target = pending.target
+            self._ports.doubt(_sought(target), pending, now, source=target.source)
         self._try(pending, now)
 
     def _answered(self, pending: Pending, reply: ReplyMessage, now: Now) -> None:
@@ -367,8 +331,9 @@ class RpcClient:
                 # somebody else has the port now
                 pending.rebound = True
                 pending.failure = Refused(AcceptStat.PROG_UNAVAIL.name)
-                self._ports.pop(_sought(pending.target), None)
-                self._ask(_sought(pending.target), pending, now)
+                sought = _sought(pending.target)
+                self._ports.forget(sought)
+                self._ports.ask(sought, pending, now, source=pending.target.source)
             case stat:
                 self._end(pending, now, Refused(stat.name))
 
@@ -393,66 +358,15 @@ class RpcClient:
 
     # ---- ports
 
-    def _doubt(self, sought: Sought, pending: Pending | None, now: Now) -> None:
-        """A call went unanswered: see whether the port is still the one we know."""
-        known = self._ports.get(sought)
-        if known is not None and now.mono - known[1] > PORT_FRESH:
-            self._ask(sought, pending, now)
-
-    def _ask(self, sought: Sought, pending: Pending | None, now: Now, *, source: str | None = None) -> None:
-        asking = self._asked.get(sought)
-        if asking is None:
-            if pending is not None:
-                source = pending.target.source
-            asking = self._asked[sought] = _Asking(sought, source)
-            self._put_question(asking, now)
-        if pending is not None and len(asking.waiting) < BACKLOG:
-            asking.waiting[pending.xid] = pending
-
-    def _put_question(self, asking: _Asking, now: Now) -> None:
-        question = asking.question
-        xid = asking.xid = self._next_xid()
-        self._asking[xid] = asking
-        self._timers.set(xid, now.mono + QUESTION_WAIT[question.transport])
-        self.counts["questions to rpcbind"] += 1
-        message = pack_call(
-            xid=xid,
-            program=rpcbind.PROGRAM,
-            version=question.version,
-            procedure=question.procedure,
-            args=question.args,
-        )
-        to = Address(asking.sought.host, self.rpcbind_port)
-        self._effects.append(Send(question.transport, to, message, source=asking.source))
-
-    def _port_answered(
-        self, asking: _Asking, port: int | None, now: Now, *, why: str = "not understood"
-    ) -> None:
-        """An rpcbind answered with a port, 0 (not registered) or nothing useful, or did not answer."""
-        del self._asking[asking.xid]
-        self._timers.cancel(asking.xid)
-        if port is None and asking.left:
-            asking.question = asking.left.popleft()
-            self._put_question(asking, now)
-            return
-        sought = asking.sought
-        del self._asked[sought]
-        if not port:
-            problem = "the program is not registered there" if port == 0 else f"its rpcbind: {why}"
-            if port == 0:
-                self._ports.pop(sought, None)
-            for pending in asking.waiting.values():
+    def _port_found(self, waiting: Iterable[Pending], port: int, why: str, now: Now) -> None:
+        """The host's rpcbind named the port of what these calls want, or (0) did not."""
+        for pending in waiting:
+            if not port:
                 if not isinstance(pending.failure, Refused):
-                    pending.failure = Unreachable(problem)
-            return
-        self._ports.pop(sought, None)
-        if len(self._ports) >= PORTS_KNOWN:
-            del self._ports[next(iter(self._ports))]
-        self._ports[sought] = (port, now.mono)
-        for pending in asking.waiting.values():
-            if pending.sent_to == port:
+                    pending.failure = Unreachable(why)
+            elif pending.sent_to == port:
                 continue  # it went there already; its schedule says when again
-            if pending.oneway or self._flying.get(pending.xid) is pending:
+            elif pending.oneway or self._flying.get(pending.xid) is pending:
                 self._send(pending, port)
 
 
