@@ -325,7 +325,7 @@ def test_a_restarted_client_is_logged_and_asked_for_its_port_again():
     one.unlock()
     world.run(5)
     assert two.asked == 1
-    world.engine.client_restarted(two.address, two.name, 3, world.now)
+    world.engine.client_restarted(two.address, 3, world.now)
     world.carry()
     assert world.logs == ["client 10.0.0.3 restarted: 1 locks and shares freed"]
     two.port = 6000

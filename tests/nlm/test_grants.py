@@ -383,7 +383,7 @@ def test_whatever_frees_the_lock_stops_the_telling(world, one, how):
         case "free_all":
             two.free_all()
         case "restarted":
-            world.engine.client_restarted(two.address, two.name, 5, world.now)
+            world.engine.client_restarted(two.address, 5, world.now)
         case "release":
             world.server.release(lambda owner: owner.host.address == two.address, world.now)
         case "release_file":

@@ -179,7 +179,7 @@ def test_a_crashed_clients_locks_shares_and_waits_go(world, one, two):
     one.share(mode=3, access=3)
     two.wait()
     one.lock(fh=b"other")
-    world.engine.client_restarted(one.address, b"", 3, world.now)
+    world.engine.client_restarted(one.address, 3, world.now)
     world.run()
     assert [grant.answer for grant in two.grants] == [nlm.OK]
     assert two.lock(fh=b"other") == nlm.OK
@@ -189,7 +189,7 @@ def test_a_crashed_clients_locks_shares_and_waits_go(world, one, two):
 def test_a_crashed_clients_old_answers_are_forgotten(world, one, two):
     """Its xids begin anew: an answer of its former life must not be given to a new call."""
     assert one.lock(xid=5) == nlm.OK
-    world.engine.client_restarted(one.address, b"", 3, world.now)
+    world.engine.client_restarted(one.address, 3, world.now)
     assert two.lock() == nlm.OK
     assert one.lock(xid=5) == nlm.DENIED
 

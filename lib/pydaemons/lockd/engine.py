@@ -193,7 +193,7 @@ class LockEngine:
         """Say something in the journal."""
         self._effects.append(Log(level, message, fields, message_id))
 
-    def client_restarted(self, address: str, name: bytes, state: int, now: Now) -> None:
+    def client_restarted(self, address: str, state: int, now: Now) -> None:
         """The status monitor says that a client lost its memory."""
         freed = self.server.host_restarted(address, state, now)
         self.rpc.forget_host(address)  # its lock manager has another port now
