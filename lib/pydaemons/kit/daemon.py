@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What kit.main runs: the contract of a daemon. Floor 4 has one class of these each.
 
-In the order of a life: `arguments` (its own options), `compose` (its engine, nothing opened for the network
-yet), `start` (listeners; READY is sent when it returns), then `reload`, `signal`, `status` as they come, and
-`stop`. All of it happens in the loop's thread.
+In the order of a life: `arguments` (its own options), `prepare`, `compose` (its engine, nothing opened for
+the network yet), `start` (listeners; READY is sent when it returns), then `reload`, `signal`, `status` as
+they come, and `stop`. All of it happens in the loop's thread.
 """
 
 from __future__ import annotations
@@ -65,6 +65,9 @@ class Daemon(ABC):
 
     def check(self, shell: Shell) -> None:  # noqa: B027
         """Judge what the declarations cannot (for -n too: touch nothing). Raises StartError."""
+
+    async def prepare(self, shell: Shell) -> None:  # noqa: B027
+        """Look around before the engine is put together (who else is here?). Within seconds."""
 
     @abstractmethod
     def compose(self, shell: Shell) -> Engine:

@@ -183,6 +183,7 @@ class _Life:
         self._log.later = loop.call_later
         control = Control(shell.run_dir, self._log)
         control.claim()
+        await daemon.prepare(shell)
         engine = daemon.compose(shell)
         driver = self._driver = Driver(engine, loop, log=self._log, notify=notify, state=shell.state)
         watch = StepWatch(driver.post)

@@ -27,8 +27,10 @@ from pydaemons.kit.sockets import BindError
 from pydaemons.kit.varlink import Interface
 from pydaemons.lockd.access import Access
 from pydaemons.lockd.control import interface
+from pydaemons.lockd.directory import Directory
 from pydaemons.lockd.engine import LockEngine, NamesFound, StatusMonitor, Unmonitored
 from pydaemons.lockd.listeners import Listeners
+from pydaemons.lockd.registrar import Mode
 from pydaemons.lockd.settings import PylockdConfiguration
 from pydaemons.nsm.monitor import Monitor
 from pydaemons.nsm.statd import StatdMonitor
@@ -54,6 +56,8 @@ class PylockdDaemon(Daemon):
         self.engine: LockEngine
         self.since = read_clock()
         self._tree_timer: asyncio.TimerHandle | None = None
+        self._handing_over = False
+        self._publishing: asyncio.Task[None] | None = None
 
     def now(self) -> Now:
         """The time."""
@@ -61,10 +65,17 @@ class PylockdDaemon(Daemon):
 
     # -- the life of a daemon (kit.daemon)
 
+    async def prepare(self, shell: Shell) -> None:
+        """Find out whether this host has an rpcbind and a status monitor."""
+        rpcbind, log = self.configuration.rpcbind, shell.log
+        self.directory = Directory(mode=rpcbind.mode, port=rpcbind.port, report=log.log)
+        self.monitoring = self.configuration.nsm.mode
+        if self.monitoring == "auto":
+            self.monitoring = "statd" if await self.directory.somebody_monitors() else "embedded"
+
     def compose(self, shell: Shell) -> LockEngine:
         """The engine, from settings and what is on disk."""
         self._shell = shell
-        self.monitoring = self._choose_monitor()
         hostname = socket.gethostname().encode()
         start = begin(shell.state.read(), locks_kept=False, we_notify=self.monitoring == "embedded")
         self.engine = LockEngine(
@@ -82,7 +93,10 @@ class PylockdDaemon(Daemon):
         """Tree, sockets, rpcbind, control; READY when all that is there."""
         shell, configuration = self._shell, self.configuration
         self._driver = driver
-        self.listeners = Listeners(driver, name="nlm", passed=shell.inherited, say=shell.log.notice)
+        self.listeners, self._nsm, rpcbind = (
+            Listeners(driver, name=name, passed=shell.inherited, say=shell.log.notice)
+            for name in ("nlm", "nsm", "rpcbind")
+        )
         driver.streams.limit = lambda: configuration.tunables.nlm_max_connections
         configuration.tunables.bind(
             nlm_connections=lambda: len(list(driver.streams.connections())),
@@ -90,9 +104,12 @@ class PylockdDaemon(Daemon):
             nlm_grace_left=lambda: round(self.engine.server.grace.left(read_clock().mono)),
         )
         self._open_tree(driver)
-        await self._have_sockets()
+        await self._have_sockets(rpcbind)
+        await self._publish()
         self._watch_links()
         self.engine.begin(read_clock())
+        ports = ", ".join(f"{each.value} port {self.listeners.port(each)}" for each in Transport)
+        shell.log.notice(f"serving NLM on {ports}; {self.directory.status()}; status monitor: {self.monitoring}")
 
     def reload(self, changes: Sequence[TunableChanged]) -> None:
         """New rules of admission; ports that moved."""
@@ -109,6 +126,7 @@ class PylockdDaemon(Daemon):
             self.engine.drop_all(read_clock())
             self.settle()
         elif number == signals.SIGUSR2:
+            self._handing_over = True
             self._driver.leave(0, "handing over")
 
     def status(self) -> str:
@@ -126,7 +144,9 @@ class PylockdDaemon(Daemon):
         return ", ".join(parts)
 
     async def stop(self) -> None:
-        """Leave rpcbind."""
+        """Leave rpcbind (unless another process goes on in our place) and the tree."""
+        if not self._handing_over:
+            await self.directory.close()
         self._tree.close()
 
     def interfaces(self) -> list[Interface]:
@@ -147,7 +167,7 @@ class PylockdDaemon(Daemon):
                 {"transport": transport.value, "host": address.host, "port": address.port}
                 for transport, address in self.listeners.addresses()
             ],
-            "rpcbind": "",
+            "rpcbind": self.directory.status(),
             "nsm": {
                 "mode": self.monitoring,
                 "state": self.engine.monitor.state,
@@ -168,11 +188,6 @@ class PylockdDaemon(Daemon):
         return []
 
     # -- how it is done
-
-    def _choose_monitor(self) -> str:
-        """embedded, statd or off; auto is resolved by looking whether somebody else has program 100024."""
-        mode = self.configuration.nsm.mode
-        return "embedded" if mode == "auto" else mode
 
     def _monitor(self, start: Start, hostname: bytes, rpc: RpcClient, engine: LockEngine) -> StatusMonitor:
         if self.monitoring == "embedded":
@@ -209,15 +224,17 @@ class PylockdDaemon(Daemon):
         self.engine.access.refresh()
         self._driver.loop.call_later(LINKS_EVERY, self._watch_links)
 
-    async def _have_sockets(self) -> None:
+    async def _have_sockets(self, rpcbind: Listeners) -> None:
         """Try until the whole set of sockets stands. READY is not sent before; one warning, not one a try."""
-        shell, said = self._shell, ""
+        shell, settings, said = self._shell, self.configuration.tunables, ""
         while True:
-            settings = self.configuration.tunables
             try:
                 self.listeners.open(
                     {Transport.UDP: settings.nlm_udpport, Transport.TCP: settings.nlm_tcpport}
                 )
+                if self.monitoring == "embedded":
+                    self._nsm.open(dict.fromkeys(Transport, 0))
+                await self.directory.open(rpcbind)
             except BindError as error:
                 if str(error) != said:
                     said = str(error)
@@ -225,7 +242,13 @@ class PylockdDaemon(Daemon):
                 shell.notify.status(f"waiting for its sockets: {said}", read_clock().mono)
                 await asyncio.sleep(RETRY)
             else:
-                return
+                break
+        if self.directory.mode is Mode.EMBEDDED:
+            self.engine.service.serve(self.directory.portmapper.program())
+
+    async def _publish(self) -> None:
+        """Have clients find us where we listen now."""
+        await self.directory.publish(self.listeners.addresses(), self._nsm.addresses())
 
     def _open_tree(self, driver: Driver) -> None:
         root = os.environ.get("PYSYSCTL_ROOT", DEFAULT_ROOT)
@@ -269,9 +292,10 @@ class PylockdDaemon(Daemon):
         try:
             self.listeners.move(transport, port)
         except BindError as error:
-            self._shell.log.log(
-                Level.ERROR, f"{change.key}: {error}; still on port {self.listeners.port(transport)}"
-            )
+            still = self.listeners.port(transport)
+            self._shell.log.log(Level.ERROR, f"{change.key}: {error}; still on port {still}")
+        else:
+            self._publishing = self._driver.loop.create_task(self._publish())
 
 
 def _attached() -> list[IPv4Network | IPv6Network]:

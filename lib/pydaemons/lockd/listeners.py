@@ -41,6 +41,10 @@ class Listener:
     def address(self) -> Address:
         return sockets.address_of(self.sock.getsockname())
 
+    @property
+    def netid(self) -> str:
+        return self.transport.value + ("6" if self.family == socket.AF_INET6 else "")
+
 
 class Listeners:
     """The set of one program. `say(text)` tells what an administrator should know."""
@@ -101,23 +105,41 @@ class Listeners:
                 self._driver.loop.call_later(DRAIN, each.port.close)
 
     def _serve(self, fresh: list[Listener]) -> None:
+        """Feed them to the engine, and have systemd keep them over a restart."""
         for listener in fresh:
             listener.port = self._driver.listen(listener.sock)
+            self._driver.notify.forget(self._stored(listener.transport, listener.family))
+            self._driver.notify.store(
+                self._stored(listener.transport, listener.family), listener.sock.fileno(), poll=False
+            )
         self._open += fresh
+
+    def _stored(self, transport: Transport, family: socket.AddressFamily) -> str:
+        """The name under which systemd keeps a socket."""
+        return f"{self._name}-{transport.value}{'6' if family == socket.AF_INET6 else ''}"
 
     def _get(
         self, transport: Transport, family: socket.AddressFamily, port: int, beside: list[Listener]
     ) -> Listener:
-        sock = sockets.take_listener(self._passed, KINDS[transport], family, self._name)
-        if sock is None:
-            return self._bind(transport, family, port, beside)
-        listener = Listener(transport, family, sock)
-        if port and listener.address.port != port:
-            self._say(
-                f"using the inherited {transport.value} socket on port {listener.address.port}, "
-                f"not the configured port {port}"
-            )
-        return listener
+        kind, stored = KINDS[transport], self._stored(transport, family)
+        kept = sockets.take_listener(self._passed, kind, family, stored)
+        given = sockets.take_listener(self._passed, kind, family, self._name)
+        if given is not None:
+            listener = Listener(transport, family, given)
+            if port and listener.address.port != port:
+                self._say(
+                    f"using the inherited {transport.value} socket on port {listener.address.port}, "
+                    f"not the configured port {port}"
+                )
+            return listener
+        if kept is not None:
+            listener = Listener(transport, family, kept)
+            if port in (0, listener.address.port):
+                return listener
+            # the configuration moved the port while we were away
+            self._driver.notify.forget(stored)
+            kept.close()
+        return self._bind(transport, family, port, beside)
 
     def _bind(
         self, transport: Transport, family: socket.AddressFamily, port: int, beside: list[Listener]

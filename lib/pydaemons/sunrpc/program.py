@@ -187,6 +187,11 @@ class Service:
             self.cache.keep(key, reply, now.mono)
         return reply
 
+    def serve(self, program: Program) -> None:
+        """Answer calls of another program, too."""
+        self.programs[program.number] = program
+        self._known.clear()
+
     def forget_callers(self) -> None:
         """Admit everybody anew from the next call on: the rules of admission changed."""
         self._known.clear()
