@@ -116,7 +116,7 @@ class Portmapper:
                     Procedure(RpcbindProc.INDIRECT, "INDIRECT", VOID, VOID, _silence),
                 ]
             versions[version] = {row.number: row for row in rows}
-        return Program(PROGRAM, "rpcbind", versions)
+        return Program(PROGRAM, "rpcbind", versions, self.admit)
 
     # ---- procedures
 

@@ -73,6 +73,8 @@ class Program:
     number: int
     name: str
     versions: Mapping[int, Mapping[int, Procedure]]
+    admit: Admission | None = None
+    """Who may call it, if it judges its callers itself."""
 
 
 class Call:
@@ -251,7 +253,7 @@ class Service:
             version=header.version,
             procedure=procedure,
         )
-        refusal = self._admit(call, now)
+        refusal = (program.admit or self._admit)(call, now)
         if refusal is not None:
             call.failure, call.why = denied(refusal), "REFUSED"
         return call
