@@ -113,11 +113,12 @@ def test_lists_are_for_loopback_only(ask, version):
     assert ask(version, 4, place=origin("::1", "::1")).accept_stat is AcceptStat.SUCCESS
 
 
-def test_a_list_is_silent_to_others_even_if_nobody_refused(portmapper):
+def test_the_program_judges_its_callers_itself_whatever_the_service_would_say(portmapper):
     service = Service([portmapper.program()], admit=lambda call, now: None, cache=ReplyCache())
     for version in (2, 3, 4):
         call = pack_call(xid=7, program=PROGRAM, version=version, procedure=4, args=b"")
-        assert service.receive(call, REMOTE, NOW) is None
+        reply = unpack_reply(service.receive(call, REMOTE, NOW))
+        assert reply.accept_stat is None and "TOOWEAK" in reply.refusal
 
 
 def test_the_portmap_list_has_ipv4_rows(ask):

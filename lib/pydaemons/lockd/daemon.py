@@ -109,7 +109,8 @@ class PylockdDaemon(Daemon):
         self._watch_links()
         self.engine.begin(read_clock())
         ports = ", ".join(f"{each.value} port {self.listeners.port(each)}" for each in Transport)
-        shell.log.notice(f"serving NLM on {ports}; {self.directory.status()}; status monitor: {self.monitoring}")
+        found = f"{self.directory.status()}; status monitor: {self.monitoring}"
+        shell.log.notice(f"serving NLM on {ports}; {found}")
 
     def reload(self, changes: Sequence[TunableChanged]) -> None:
         """New rules of admission; ports that moved."""
