@@ -2,17 +2,16 @@
 from __future__ import annotations
 
 import errno
-import os
 import socket
-import sys
 
 import pytest
 
 from fakes.shell import run_shell, said, until
-from pydaemons.engine.effects import Reply, Send, SendFailed
+from pydaemons.engine.effects import Reply
 from pydaemons.engine.protocol import Address, Transport
-from pydaemons.kit import batch, sockets
-from pydaemons.kit.batch import DATAGRAM, MESSAGES, ROUNDS, Arena, Family
+from pydaemons.kit import arena, batch, sockets
+from pydaemons.kit.arena import DATAGRAM, MESSAGES
+from pydaemons.kit.batch import ROUNDS
 
 needs_ipv6 = pytest.mark.skipif(not sockets.has_ipv6(), reason="this kernel has no IPv6")
 
@@ -21,7 +20,7 @@ needs_ipv6 = pytest.mark.skipif(not sockets.has_ipv6(), reason="this kernel has 
 def any_way(request, monkeypatch):
     """Both ways of reading: the fast one and the one for C libraries without it."""
     if request.param == "recvmsg":
-        monkeypatch.setattr(batch, "_LIBC", None)
+        monkeypatch.setattr(arena, "AVAILABLE", False)
     return request.param
 
 
@@ -224,7 +223,7 @@ def test_an_answer_that_cannot_be_sent_is_counted_and_the_others_arrive(any_way)
 
 def test_a_batch_that_the_kernel_takes_in_part_is_sent_on_behind_the_bad_one(monkeypatch):
     calls = []
-    real = batch._sendmmsg
+    real = batch.sendmmsg
 
     def sendmmsg(descriptor, address, count, flags):
         calls.append(count)
@@ -240,7 +239,7 @@ def test_a_batch_that_the_kernel_takes_in_part_is_sent_on_behind_the_bad_one(mon
         client = peer(port)
         for i in range(5):
             client.send(b"%d" % i)
-        monkeypatch.setattr(batch, "_sendmmsg", sendmmsg)
+        monkeypatch.setattr(batch, "sendmmsg", sendmmsg)
         port.drain()
         assert [await said(client) for _ in range(4)] == [b"0", b"1", b"3", b"4"]
         assert calls == [5, 3, 2]
@@ -260,127 +259,12 @@ def test_a_full_send_queue_drops_the_rest_of_the_batch_and_counts_it(monkeypatch
         client = peer(port)
         for _ in range(5):
             client.send(b"x")
-        monkeypatch.setattr(batch, "_sendmmsg", sendmmsg)
+        monkeypatch.setattr(batch, "sendmmsg", sendmmsg)
         port.drain()
         assert driver.counts["send errors: EAGAIN"] + driver.counts["datagrams dropped"] == 5
         monkeypatch.undo()
         client.send(b"y")
         assert await said(client) == b"y"
-
-    run_shell(scenario)
-
-
-def test_our_own_datagrams_leave_from_the_listening_port_and_the_wanted_address():
-    async def scenario(driver, engine):
-        port = driver.listen(sockets.bind_udp("", 0))
-        other = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        other.bind(("127.0.0.1", 0))
-        other.setblocking(False)
-        to = Address(*other.getsockname())
-        engine.effects.append(Send(Transport.UDP, to, b"granted", source="127.0.0.42"))
-        driver.post("go")
-        await until(lambda: driver.counts["datagrams out"])
-        data, sender = other.recvfrom(100)
-        assert (data, sender) == (b"granted", ("127.0.0.42", port.address.port))
-        other.sendto(b"thanks", sender)
-        await until(lambda: engine.received == [b"thanks"])
-        assert engine.origins[0].peer == to
-
-    run_shell(scenario)
-
-
-def test_without_a_fitting_listener_a_socket_of_our_own_is_used_and_hears_the_answer():
-    async def scenario(driver, engine):
-        engine.answer = lambda data, origin: None
-        driver.listen(sockets.bind_udp("127.0.0.2", 0))  # the wrong address
-        other = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        other.bind(("127.0.0.1", 0))
-        to = Address(*other.getsockname())
-        engine.effects += [Send(Transport.UDP, to, b"1"), Send(Transport.UDP, to, b"2")]
-        driver.post("go")
-        await until(lambda: driver.counts["datagrams out"] == 2)
-        senders = {other.recvfrom(100)[1] for _ in range(2)}
-        assert len(senders) == 1
-        other.sendto(b"answer", senders.pop())
-        await until(lambda: engine.received == [b"answer"])
-
-    run_shell(scenario)
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="ports below 1024 need root")
-def test_a_privileged_send_leaves_from_a_port_below_1024():
-    async def scenario(driver, engine):
-        engine.answer = lambda data, origin: None
-        other = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        other.bind(("127.0.0.1", 0))
-        to = Address(*other.getsockname())
-        engine.effects.append(Send(Transport.UDP, to, b"x", source="127.0.0.3", privileged=True))
-        driver.post("go")
-        await until(lambda: driver.counts["datagrams out"])
-        host, port = other.recvfrom(100)[1]
-        assert host == "127.0.0.3"
-        assert 512 <= port < 1024
-        other.sendto(b"answer", (host, port))
-        await until(lambda: engine.received == [b"answer"])
-
-    run_shell(scenario)
-
-
-def test_the_source_port_chooses_among_the_listeners():
-    async def scenario(driver, engine):
-        driver.listen(sockets.bind_udp("", 0))
-        second = driver.listen(sockets.bind_udp("", 0))
-        other = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        other.bind(("127.0.0.1", 0))
-        to = Address(*other.getsockname())
-        engine.effects.append(Send(Transport.UDP, to, b"x", source_port=second.address.port))
-        engine.effects.append(Send(Transport.UDP, to, b"y", source_port=1))
-        driver.post("go")
-        await until(lambda: len(engine.events) == 2)
-        assert other.recvfrom(100)[1][1] == second.address.port
-        assert engine.events[1] == SendFailed(to, Transport.UDP, "not listening on port 1")
-
-    run_shell(scenario)
-
-
-@pytest.mark.parametrize(
-    ("to", "source"),
-    [
-        (Address("127.0.0.1", 99), "192.0.2.1"),  # not an address of ours
-        (Address("nfs.example", 99), None),  # not numeric: nothing is ever looked up
-        (Address("255.255.255.255", 99), None),  # not allowed to broadcast
-    ],
-)
-def test_what_cannot_be_sent_is_told(to, source):
-    async def scenario(driver, engine):
-        driver.listen(sockets.bind_udp("", 0))
-        engine.effects.append(Send(Transport.UDP, to, b"x", source=source))
-        driver.post("go")
-        await until(lambda: len(engine.events) == 2)
-        failed = engine.events[1]
-        assert isinstance(failed, SendFailed)
-        assert (failed.to, failed.transport) == (to, Transport.UDP)
-        assert failed.error
-
-    run_shell(scenario)
-
-
-def test_a_refused_question_is_told_with_its_destination():
-    async def scenario(driver, engine):
-        closed = sockets.bind_udp("127.0.0.1", 0)
-        to = Address(*closed.getsockname())
-        closed.close()
-        engine.effects.append(Send(Transport.UDP, to, b"anybody there?"))
-        driver.post("go")
-        await until(lambda: len(engine.events) == 2)
-        assert engine.events[1] == SendFailed(to, Transport.UDP, "Connection refused")
-        # and the socket it left from goes on
-        other = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        other.bind(("127.0.0.1", 0))
-        engine.effects.append(Send(Transport.UDP, Address(*other.getsockname()), b"you?"))
-        driver.post("go")
-        await until(lambda: driver.counts["datagrams out"] == 2)
-        assert other.recv(100) == b"you?"
 
     run_shell(scenario)
 
@@ -407,53 +291,3 @@ def test_a_closed_port_gives_its_number_back_and_an_old_origin_is_harmless():
         assert again.release().fileno() >= 0
 
     run_shell(scenario)
-
-
-GLOBAL, LINK, GROUP = "2001:db8::1", "fe80::1", "ff02::1"
-
-
-@pytest.mark.parametrize(
-    ("local", "peer", "source", "keeps_interface"),
-    [
-        (GLOBAL, "2001:db8::2", GLOBAL, False),
-        (GLOBAL, "fe80::2", GLOBAL, True),
-        (LINK, "fe80::2", LINK, True),
-        (LINK, "2001:db8::2", LINK, True),
-        (GROUP, "2001:db8::2", "::", False),
-        (GROUP, "fe80::2", "::", True),
-    ],
-)
-def test_an_answer_takes_its_own_route_but_for_link_local_addresses_and_never_comes_from_a_group(
-    local, peer, source, keeps_interface
-):
-    family = Family(socket.AF_INET6)
-    index = (7).to_bytes(4, sys.byteorder)
-    info = socket.inet_pton(socket.AF_INET6, local) + index
-    wanted = socket.inet_pton(socket.AF_INET6, source) + (index if keeps_interface else bytes(4))
-    assert family.turn_around(info, peer) == wanted
-    # and in place, where the batch has it
-    arena = Arena(family)
-    slot = arena.keys[3]
-    key = bytearray(arena.key_size)
-    key[16 : 16 + 20] = info
-    key[family.control + 8 : family.control + 24] = socket.inet_pton(socket.AF_INET6, peer)
-    arena.memory[slot] = bytes(key)
-    arena.turn_around(3)
-    key[16 : 16 + 20] = wanted
-    assert arena.memory[slot] == bytes(key)
-
-
-def test_an_ipv4_answer_takes_its_own_route():
-    family = Family(socket.AF_INET)
-    addresses = b"\x7f\0\0\x01\xff\xff\xff\xff"
-    assert family.turn_around(b"\x05\0\0\0" + addresses, "127.0.0.1") == bytes(4) + addresses
-    assert family.turn_around(b"", "127.0.0.1") == b""
-
-
-def test_a_source_is_packed_as_it_is_parsed():
-    v4, v6 = Family(socket.AF_INET), Family(socket.AF_INET6)
-    assert v4.parse_local(v4.pack_source("192.0.2.7")) == "192.0.2.7"
-    assert v6.parse_local(v6.pack_source("2001:db8::7")) == "2001:db8::7"
-    scoped = f"fe80::1%{socket.if_indextoname(1)}"
-    assert v6.parse_local(v6.pack_source(scoped)) == scoped
-    assert v4.parse_local(b"") is None

@@ -24,7 +24,8 @@ from pydaemons.engine.effects import Effect, Leave, Level, Log, Persist, Reply, 
 from pydaemons.engine.events import Persisted, PersistFailed
 from pydaemons.engine.protocol import Engine, Now, Origin, Transport
 from pydaemons.kit import clock
-from pydaemons.kit.batch import DatagramPort, Datagrams
+from pydaemons.kit.batch import DatagramPort
+from pydaemons.kit.datagrams import Datagrams
 from pydaemons.kit.log import Log as LogWriter
 from pydaemons.kit.notify import Notifier
 from pydaemons.kit.route import Route

@@ -19,6 +19,7 @@ import pydaemons
 from pydaemons.engine.effects import Level
 from pydaemons.kit import conffile, sockets
 from pydaemons.kit.clock import StepWatch
+from pydaemons.kit.common import interfaces
 from pydaemons.kit.control import Control
 from pydaemons.kit.daemon import Daemon, Shell, StartError
 from pydaemons.kit.driver import Driver
@@ -26,7 +27,6 @@ from pydaemons.kit.log import Log
 from pydaemons.kit.notify import STATUS_INTERVAL, Notifier
 from pydaemons.kit.privileges import settle
 from pydaemons.kit.statefile import StateFolder
-from pydaemons.kit.varlink import Caller, Interface, Method, Value, service
 from pydaemons.tunables.conf import Problem, Severity
 from pydaemons.tunables.layers import Resolved, adopt
 
@@ -36,9 +36,6 @@ START_PATIENCE = 30.0
 """Seconds by which a start that takes its time is prolonged, again and again."""
 STOP_PATIENCE = 30.0
 """Seconds for Daemon.stop."""
-
-COMMON = "org.pydaemons.Daemon"
-"""The interface that every control socket has."""
 
 _LEVELS = {Severity.ERROR: Level.ERROR, Severity.WARNING: Level.WARNING, Severity.NOTICE: Level.NOTICE}
 
@@ -193,7 +190,7 @@ class _Life:
         if notify.watchdog_interval is not None:
             self._feed_watchdog()
         try:
-            await control.serve(self._interfaces())
+            await control.serve(interfaces(daemon, driver, self.reload))
             if await self._unless_left(daemon.start(driver)):
                 driver.changed = self._plan_status
                 notify.ready(daemon.status())
@@ -250,53 +247,6 @@ class _Life:
         loop.add_signal_handler(signal.SIGHUP, self.reload)
         for number in (signal.SIGUSR1, signal.SIGUSR2):
             loop.add_signal_handler(number, self._daemon.signal, int(number))
-
-    def _interfaces(self) -> list[Interface]:
-        """What every daemon's control socket has, and what this one adds."""
-        daemon = self._daemon
-        common = Interface(
-            COMMON,
-            [
-                Method(
-                    "Describe",
-                    lambda parameters, caller: {
-                        "name": daemon.name,
-                        "version": pydaemons.__version__,
-                        "pid": os.getpid(),
-                        "status": daemon.status(),
-                    },
-                    gives="(name: string, version: string, pid: int, status: string)",
-                    doc="Who this is and how it is.",
-                ),
-                Method(
-                    "Counts",
-                    lambda parameters, caller: {"counts": dict(sorted(self._driver.counts.items()))},
-                    gives="(counts: [string]int)",
-                    doc="What went through the sockets, and what was dropped, by reason.",
-                ),
-                Method(
-                    "Reload",
-                    lambda parameters, caller: {"problems": self.reload()},
-                    gives="(problems: []string)",
-                    doc="Read the configuration again; done when the answer comes.",
-                    trusted=True,
-                ),
-                Method(
-                    "SetDebug",
-                    self._set_debug,
-                    takes="(debug: bool)",
-                    doc="Log everything, or no longer.",
-                    trusted=True,
-                ),
-            ],
-            doc="Common to all daemons of this family.",
-        )
-        own = [common, *daemon.interfaces()]
-        return [service("pydaemons", daemon.name, pydaemons.__version__, own), *own]
-
-    def _set_debug(self, parameters: Value, caller: Caller) -> Value:
-        self._log.level = Level.DEBUG if parameters["debug"] else Level.INFO
-        return {}
 
     def reload(self) -> list[str]:
         """SIGHUP: read the configuration again; a wrong one changes nothing. What was wrong."""

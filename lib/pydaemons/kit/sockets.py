@@ -22,7 +22,7 @@ PRIVILEGED = range(1023, 511, -1)
 """Ports that make a sender look privileged, in the order they are tried."""
 
 _SO_RCVBUFFORCE = 33
-_IP_PKTINFO = 8
+IP_PKTINFO = 8
 _SO_TIMESTAMP = 29
 _SO_TIMESTAMPNS = 35
 _SO_RXQ_OVFL = 40
@@ -92,7 +92,7 @@ def prepare_udp(sock: socket.socket) -> None:
     if sock.family == socket.AF_INET6:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
     else:
-        sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+        sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
     try:
         sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, RECEIVE_BUFFER)
     except OSError:  # wants CAP_NET_ADMIN; without it up to net.core.rmem_max

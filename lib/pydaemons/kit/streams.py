@@ -1,310 +1,38 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""TCP: connections that came in and connections of our own, as batches of records. Read Connection.readable,
-the packet path, first.
+"""All TCP sockets of a driver: listeners, connections that came in, connections of our own. Read Streams.
 
-Everything a read completes is one batch: the engine answers its records one after the other and the answers
-leave in one send. A peer that does not read its answers is not read from until it does (HIGH_WATER). The
-number of connections is limited by a callable read at every accept; at the limit the connection that was
-quiet longest makes room. Framing is record marking (RFC 5531 §11) unless another is given.
+The number of connections that came in is limited by a callable read at every accept; at the limit the one
+that was quiet longest makes room. kit.connection is what happens on each.
 """
 
 from __future__ import annotations
 
-import asyncio
 import errno
-import os
 import socket
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from typing import Protocol as TypingProtocol
 
-from pydaemons.engine.effects import Level, Send, SendFailed
+from pydaemons.engine.effects import Send, SendFailed
 from pydaemons.engine.protocol import Address, Origin, Transport
-from pydaemons.kit.route import Route
+from pydaemons.kit.connection import RECORD_MARKING, Connection, Framing
 from pydaemons.kit.sockets import PRIVILEGED, address_of, family_of, to_sockaddr
-from pydaemons.sunrpc import marking
-from pydaemons.wire.errors import WireError
 
 if TYPE_CHECKING:
     from pydaemons.kit.driver import Driver
 
-READ = 32768
-"""Bytes per read: a batch. What it holds is worked off before others have their turn."""
-HIGH_WATER = 262144
-"""Unsent bytes from which on we stop reading from a peer."""
-LOW_WATER = 65536
-"""Unsent bytes down to which we stay stopped."""
 RECORD = 65536
 """The longest record taken."""
-UNSENT = 4 << 20
-"""Unsent bytes at which a connection is given up: what we say on our own account is not held back by
-HIGH_WATER."""
 CONNECTIONS = 1024
 IDLE = 360.0
 """Seconds of silence after which a connection that came in is closed."""
 OUTGOING_IDLE = 60.0
-CONNECT = 10.0
-"""Seconds to wait for a connection of our own."""
 ACCEPTS = 32
 """Connections taken per wakeup."""
 NO_DESCRIPTORS_PAUSE = 0.5
 """Seconds without accepting when the process is out of descriptors."""
 
 _OUT_OF_SOMETHING = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-
-
-class Deframer(TypingProtocol):
-    """The receiving end of a framing."""
-
-    @property
-    def pending(self) -> bool:
-        """A record has begun and is not complete."""
-
-    def feed(self, data: bytes) -> list[bytes]:
-        """The records that the next bytes of the stream complete; WireError when it makes no sense."""
-
-
-@dataclass(frozen=True, slots=True)
-class Framing:
-    """How records stand in a stream."""
-
-    deframer: Callable[[int], Deframer]
-    """Makes the receiving end for one connection from the longest record allowed."""
-    header: Callable[[int], bytes]
-    """What goes before a record of this size."""
-
-
-RECORD_MARKING = Framing(marking.Deframer, marking.mark)
-
-
-class Connection(Route):
-    """One TCP connection; the `handle` of its Origin."""
-
-    __slots__ = (
-        "_asked",
-        "_deframer",
-        "_driver",
-        "_ending",
-        "_fd",
-        "_header",
-        "_key",
-        "_out",
-        "_paused",
-        "_streams",
-        "_timer",
-        "active",
-        "connecting",
-        "origin",
-        "sock",
-    )
-
-    def __init__(
-        self, streams: Streams, sock: socket.socket, origin: Origin, framing: Framing, key: object = None
-    ) -> None:
-        self.sock = sock
-        self.origin = origin
-        self.active = streams.driver.now().mono
-        """When something last came or left, in monotonic seconds."""
-        self.connecting = key is not None
-        self._streams = streams
-        self._driver = streams.driver
-        self._fd = sock.fileno()
-        self._deframer = framing.deframer(streams.record_limit)
-        self._header = framing.header
-        self._key = key
-        """Which connection of our own it is; None if it came in."""
-        self._asked = 0
-        """Records sent on our own account since something last came."""
-        self._out = bytearray()
-        self._paused = False
-        self._ending = False
-        self._timer: asyncio.TimerHandle | None = None
-        origin.handle = self
-
-    def start(self) -> None:
-        """Begin to read, or to wait for the connection to stand."""
-        if self.connecting:
-            self._timer = self._driver.loop.call_later(CONNECT, self._give_up)
-            self._driver.loop.add_writer(self._fd, self._connected)
-        else:
-            self._driver.loop.add_reader(self._fd, self.readable)
-
-    @property
-    def outgoing(self) -> bool:
-        """We opened it."""
-        return self._key is not None
-
-    @property
-    def quiet(self) -> bool:
-        """Between records, with nothing to send: could be closed or handed over without loss."""
-        return not self._out and not self._deframer.pending and not self.connecting
-
-    def readable(self) -> None:
-        """The packet path: one read, its records through the engine, their answers in one send."""
-        driver = self._driver
-        try:
-            data = self.sock.recv(READ)
-        except (BlockingIOError, InterruptedError):
-            return
-        except OSError as error:
-            self.lost(error)
-            return
-        if not data:
-            self._ended()
-            return
-        try:
-            records = self._deframer.feed(data)
-        except WireError as error:
-            driver.counts["streams out of step"] += 1
-            peer = self.origin.peer.host
-            text = f"closing the connection with {peer}: {error}"
-            driver.log.log(Level.INFO, text, {"PEER": peer}, kind="stream out of step")
-            self.lost(None)
-            return
-        now = driver.now()
-        self.active = now.mono
-        self._asked = 0
-        self._streams.touch(self)
-        if not records:
-            return
-        driver.counts["records in"] += len(records)
-        receive = driver.engine.receive
-        header = self._header
-        origin = self.origin
-        out: list[bytes] = []
-        for record in records:
-            try:
-                reply = receive(record, origin, now)
-            except Exception as error:
-                driver.failed(error, record, origin)
-                continue
-            if reply is not None:
-                out.append(header(len(reply)))
-                out.append(reply)
-        if not driver.commit():
-            driver.hold([(origin, reply) for reply in out[1::2]])
-        elif out:
-            driver.counts["records out"] += len(out) // 2
-            self._write(b"".join(out))
-        driver.finish(now)
-
-    def send(self, data: bytes) -> None:
-        """Send one record, apart from a batch."""
-        if self._fd < 0:
-            self._driver.counts["replies to closed connections"] += 1
-            return
-        self._driver.counts["records out"] += 1
-        self._write(self._header(len(data)) + data)
-
-    def ask(self, data: bytes) -> None:
-        """Send one record on our own account: should the connection fail before something came back, that is
-        told."""
-        self._asked += 1
-        self.active = self._driver.now().mono
-        self.send(data)
-
-    def close(self) -> None:
-        """Close, dropping what is not sent."""
-        if self._fd < 0:
-            return
-        self.release().close()
-
-    def release(self) -> socket.socket:
-        """Give up the connection without closing its socket (it goes on elsewhere)."""
-        loop = self._driver.loop
-        loop.remove_reader(self._fd)
-        loop.remove_writer(self._fd)
-        if self._timer is not None:
-            self._timer.cancel()
-        self._fd = -1
-        self._out.clear()
-        self._streams.forget(self, self._key)
-        return self.sock
-
-    def lost(self, error: OSError | None) -> None:
-        """The connection is of no use any more."""
-        asked, self._asked = self._asked, 0
-        self.close()
-        if asked and self._key is not None:
-            reason = "connection lost" if error is None else error.strerror or str(error)
-            self._driver.post(SendFailed(self.origin.peer, Transport.TCP, reason))
-
-    def _write(self, data: bytes) -> None:
-        out = self._out
-        if out or self.connecting:
-            out += data
-        else:
-            try:
-                sent = self.sock.send(data)
-            except (BlockingIOError, InterruptedError):
-                sent = 0
-            except OSError as error:
-                self.lost(error)
-                return
-            if sent == len(data):
-                return
-            out += memoryview(data)[sent:]
-            self._driver.loop.add_writer(self._fd, self._writable)
-        if len(out) > UNSENT:
-            self._driver.counts["connections closed: peer does not read"] += 1
-            self.lost(OSError(errno.ENOBUFS, "peer does not read"))
-        elif len(out) > HIGH_WATER and not self._paused:
-            self._paused = True
-            self._driver.loop.remove_reader(self._fd)
-
-    def _writable(self) -> None:
-        out = self._out
-        try:
-            sent = self.sock.send(out)
-        except (BlockingIOError, InterruptedError):
-            return
-        except OSError as error:
-            self.lost(error)
-            return
-        del out[:sent]
-        self.active = self._driver.now().mono
-        if not out:
-            self._driver.loop.remove_writer(self._fd)
-            if self._ending:
-                self.lost(None)
-                return
-        if self._paused and len(out) <= LOW_WATER:
-            self._paused = False
-            if not self._ending:
-                self._driver.loop.add_reader(self._fd, self.readable)
-
-    def _ended(self) -> None:
-        """The peer sends no more; what it asked is still answered."""
-        if self._out and not self.outgoing:
-            self._ending = True
-            self._driver.loop.remove_reader(self._fd)
-        else:
-            self.lost(None)
-
-    def _connected(self) -> None:
-        number = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if number:
-            self.lost(OSError(number, errno_text(number)))
-            return
-        loop = self._driver.loop
-        self.connecting = False
-        self.origin = Origin(Transport.TCP, self.origin.peer, address_of(self.sock.getsockname()), self)
-        if self._timer is not None:
-            self._timer.cancel()
-        loop.remove_writer(self._fd)
-        loop.add_reader(self._fd, self.readable)
-        if self._out:
-            loop.add_writer(self._fd, self._writable)
-
-    def _give_up(self) -> None:
-        self.lost(OSError(errno.ETIMEDOUT, errno_text(errno.ETIMEDOUT)))
-
-
-def errno_text(number: int) -> str:
-    """strerror(3) without the process's locale having a say in the type."""
-    return os.strerror(number)
 
 
 class StreamListener:

@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import struct
+
+import pytest
+
+from fakes.shell import run_shell, said, until
+from fakes.tcp import closed, connect, open_listener, read_records
+from pydaemons.engine.effects import Reply
+from pydaemons.engine.protocol import Address, Transport
+from pydaemons.kit import connection as connection_module
+from pydaemons.kit import sockets
+from pydaemons.kit.connection import HIGH_WATER, READ, Framing
+from pydaemons.kit.streams import RECORD
+from pydaemons.sunrpc.marking import HEADER, frame, mark
+
+
+def test_records_are_answered_on_their_connection_in_their_order():
+    async def scenario(driver, engine):
+        listener = open_listener(driver)
+        first, second = await connect(listener), await connect(listener)
+        first.send(b"".join(frame(b"%d" % i) for i in range(40)))
+        second.send(frame(b"other"))
+        assert await read_records(first, 40) == [b"%d" % i for i in range(40)]
+        assert await read_records(second, 1) == [b"other"]
+        origins = {id(origin): origin for origin in engine.origins}
+        assert len(origins) == 2
+        origin = engine.origins[0]
+        assert origin.transport is Transport.TCP
+        assert origin.local == Address("127.0.0.1", listener.address.port)
+
+    run_shell(scenario)
+
+
+def test_the_answers_of_a_read_leave_in_one_piece():
+    async def scenario(driver, engine):
+        sock = await connect(open_listener(driver))
+        sock.send(b"".join(frame(b"%d" % i) for i in range(30)))
+        assert await said(sock) == b"".join(frame(b"%d" % i) for i in range(30))
+        assert len(set(engine.times)) == 1, "one batch, one look at the clock"
+
+    run_shell(scenario)
+
+
+def test_fragments_of_any_size_down_to_single_bytes_are_put_together():
+    async def scenario(driver, engine):
+        sock = await connect(open_listener(driver))
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        record = os.urandom(40)
+        stream = b"".join(HEADER.pack(1) + record[i : i + 1] for i in range(39))
+        stream += HEADER.pack(0) * 3 + mark(1) + record[39:]
+        for i in range(len(stream)):
+            sock.send(stream[i : i + 1])
+            await asyncio.sleep(0)
+        assert await read_records(sock, 1) == [record]
+
+    run_shell(scenario)
+
+
+@pytest.mark.parametrize("bad", [mark(RECORD + 1), b"GET / HTTP/1.1\r\n\r\n", b"\xff" * 64])
+def test_a_stream_out_of_step_is_closed_and_counted_and_others_go_on(bad):
+    async def scenario(driver, engine):
+        listener = open_listener(driver)
+        bad_peer, good = await connect(listener), await connect(listener)
+        bad_peer.send(bad)
+        assert await closed(bad_peer)
+        assert driver.counts["streams out of step"] == 1
+        good.send(frame(b"x"))
+        assert await read_records(good, 1) == [b"x"]
+
+    run_shell(scenario)
+
+
+def test_a_record_that_breaks_the_engine_costs_only_itself():
+    async def scenario(driver, engine):
+        engine.answer = lambda data, origin: bytes([data[3]])
+        sock = await connect(open_listener(driver))
+        sock.send(frame(b"abcd") + frame(b"") + frame(b"efgh"))
+        assert await read_records(sock, 2) == [b"d", b"h"]
+        assert driver.counts["exceptions"] == 1
+
+    run_shell(scenario)
+
+
+def test_a_peer_that_does_not_read_is_not_read_from_until_it_does():
+    size, count = 60000, 100
+
+    async def scenario(driver, engine):
+        listener = open_listener(driver)
+        listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
+        sock = await connect(listener, SO_RCVBUF=65536)
+        engine.answer = lambda data, origin: data[:4] + bytes(size)
+        questions = b"".join(frame(struct.pack(">I", i) + bytes(2000)) for i in range(count))
+        sending = asyncio.ensure_future(driver.loop.sock_sendall(sock, questions))
+        connection = None
+        for _ in range(200):
+            await asyncio.sleep(0.005)
+            (connection,) = driver.streams.connections()
+            if connection._paused:
+                break
+        assert connection is not None
+        assert connection._paused
+        assert not connection.quiet
+        held = len(connection._out)
+        # What one read may have completed before we stopped.
+        assert held < HIGH_WATER + READ // 2000 * (size + 8) + size
+        stopped = len(engine.received)
+        await asyncio.sleep(0.05)
+        assert len(engine.received) == stopped < count
+        records = await read_records(sock, count)
+        assert [struct.unpack(">I", record[:4])[0] for record in records] == list(range(count))
+        await sending
+        assert connection.quiet
+
+    run_shell(scenario)
+
+
+def test_a_peer_that_never_reads_is_given_up_when_we_have_too_much_to_say(monkeypatch):
+    monkeypatch.setattr(connection_module, "UNSENT", 300000)
+
+    async def scenario(driver, engine):
+        listener = open_listener(driver)
+        sock = await connect(listener, SO_RCVBUF=4096)
+        sock.send(frame(b"x"))
+        await until(lambda: engine.origins)
+        while not driver.counts["connections closed: peer does not read"]:
+            engine.effects.append(Reply(engine.origins[0], bytes(100000)))
+            driver.post("more")
+            await asyncio.sleep(0)
+        assert driver.streams.connections() == ()
+        engine.effects.append(Reply(engine.origins[0], b"nobody there"))
+        driver.post("last")
+        await until(lambda: driver.counts["replies to closed connections"])
+
+    run_shell(scenario)
+
+
+def test_a_peer_that_has_finished_sending_still_gets_its_answers():
+    async def scenario(driver, engine):
+        listener = open_listener(driver)
+        listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
+        engine.answer = lambda data, origin: data * 100000
+        sock = await connect(listener, SO_RCVBUF=65536)
+        sock.send(b"".join(frame(b"%d" % i) for i in range(10)))
+        sock.shutdown(socket.SHUT_WR)
+        await until(lambda: len(engine.received) == 10)
+        assert await read_records(sock, 10) == [b"%d" % i * 100000 for i in range(10)]
+        assert await closed(sock)
+        await until(lambda: driver.streams.connections() == ())
+
+    run_shell(scenario)
+
+
+def test_another_framing_may_be_spoken():
+    class Lines:
+        def __init__(self, limit):
+            self._rest = b""
+
+        @property
+        def pending(self):
+            return bool(self._rest)
+
+        def feed(self, data):
+            *lines, self._rest = (self._rest + data).split(b"\n")
+            return lines
+
+    async def scenario(driver, engine):
+        engine.answer = lambda data, origin: data.upper() + b"\n"
+        framing = Framing(Lines, lambda size: b"> ")
+        listener = driver.streams.listen(sockets.bind_tcp("127.0.0.1", 0), framing)
+        sock = await connect(listener)
+        sock.send(b"one\ntwo\nthr")
+        assert await said(sock) == b"> ONE\n> TWO\n"
+        listener.close()
+        sock.send(b"ee\n")
+        assert await said(sock) == b"> THREE\n", "closing the listener leaves its connections"
+
+    run_shell(scenario)
