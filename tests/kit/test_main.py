@@ -15,10 +15,10 @@ import pytest
 
 from fakes.shell import PATIENCE
 from fakes.systemd import Systemd
-from pydaemons.kit.controlclient import CallError, ControlClient
+from pydaemons.kit.common import COMMON
+from pydaemons.kit.controlclient import ControlClient
 
 LIB = Path(__file__).resolve().parents[2] / "lib"
-COMMON = "org.pydaemons.Daemon"
 
 DAEMON = """
 import asyncio, os, sys
@@ -364,18 +364,3 @@ def test_the_process_has_the_daemons_name_and_gains_no_privileges(demo):
     assert "Name:\tpydemo\n" in status
     assert "NoNewPrivs:\t1\n" in status
     assert daemon.end()[0] == 0
-
-
-def test_the_common_interface_counts_what_went_through(demo):
-    daemon = demo()
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client, daemon.control() as control:
-        client.settimeout(PATIENCE)
-        client.connect(("127.0.0.1", daemon.started()))
-        client.send(b"x")
-        client.recv(100)
-        counts = control.call("Counts")["counts"]
-        assert (counts["datagrams in"], counts["datagrams out"]) == (1, 1)
-        info = control.call("org.varlink.service.GetInfo")
-        assert info["interfaces"] == [COMMON, "org.pydaemons.demo", "org.varlink.service"]
-        with pytest.raises(CallError):
-            control.call("Nope")
