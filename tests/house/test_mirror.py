@@ -15,7 +15,6 @@ WITHOUT_TESTS_OF_THEIR_OWN = {
     "pydaemons.engine.effects": "frozen values without behaviour",
     "pydaemons.engine.entropy": "a protocol without behaviour",
     "pydaemons.engine.events": "frozen values without behaviour",
-    "pydaemons.kit.route": "a base without behaviour",
 }
 """Module → why no test file carries its name: there is no code in it that could be wrong."""
 
