@@ -65,6 +65,7 @@ class Demo(Daemon):
         if self.configuration.tunables.port == 13: raise StartError("port 13 brings bad luck", 6)
     def compose(self, shell):
         self.shell = shell
+        if self.configuration.tunables.port == 14: raise StartError("port 14 brings no engine", 5)
         say("state", shell.state.read().get("kept", b"").decode(), "in", os.path.basename(shell.state_dir))
         return Engine([])
     async def start(self, driver):
@@ -286,6 +287,12 @@ def test_a_port_that_is_taken_names_its_holder_and_nothing_is_ready(demo, system
     assert err == f"pydemo: error: udp port {port} is held by pydemo (pid {first.process.pid})\n"
     said = systemd.hear()
     assert said == [f"STATUS=udp port {port} is held by pydemo (pid {first.process.pid})", "ERRNO=98"]
+
+
+def test_an_engine_that_cannot_be_put_together_leaves_nothing_behind(demo):
+    daemon = demo("--set", "port=14")
+    assert daemon.end(None) == (5, "", "pydemo: error: port 14 brings no engine\n")
+    assert os.listdir(f"{daemon.folder}/run") == []
 
 
 def test_a_second_one_of_the_same_folder_says_who_runs(demo):

@@ -181,7 +181,11 @@ class _Life:
         control = Control(shell.run_dir, self._log)
         control.claim()
         await daemon.prepare(shell)
-        engine = daemon.compose(shell)
+        try:
+            engine = daemon.compose(shell)
+        except BaseException:
+            await control.close()
+            raise
         driver = self._driver = Driver(engine, loop, log=self._log, notify=notify, state=shell.state)
         watch = StepWatch(driver.post)
         if watch.fileno() >= 0:
