@@ -67,8 +67,11 @@ class PylockdDaemon(Daemon):
 
     async def prepare(self, shell: Shell) -> None:
         """Find out whether this host has an rpcbind and a status monitor."""
-        rpcbind, log = self.configuration.rpcbind, shell.log
-        self.directory = Directory(mode=rpcbind.mode, port=rpcbind.port, report=log.log)
+        rpcbind = self.configuration.rpcbind
+        # port 111 handed to us answers nobody yet, and nobody else can have it
+        ours = rpcbind.mode == "auto" and any(item.name.startswith("rpcbind") for item in shell.inherited)
+        mode = "embedded" if ours else rpcbind.mode
+        self.directory = Directory(mode=mode, port=rpcbind.port, report=shell.log.log)
         self.monitoring = self.configuration.nsm.mode
         if self.monitoring == "auto":
             self.monitoring = "statd" if await self.directory.somebody_monitors() else "embedded"
@@ -237,8 +240,8 @@ class PylockdDaemon(Daemon):
                     self._nsm.open(dict.fromkeys(Transport, 0))
                 await self.directory.open(rpcbind)
             except BindError as error:
-                if str(error) != said:
-                    said = str(error)
+                if error.strerror != said:
+                    said = error.strerror or str(error)
                     shell.log.warning(f"{said}; trying again every {RETRY:.0f} s")
                 shell.notify.status(f"waiting for its sockets: {said}", read_clock().mono)
                 await asyncio.sleep(RETRY)

@@ -39,6 +39,8 @@ class Directory:
 
     async def somebody_monitors(self) -> bool:
         """Whether a status monitor that is not ours is registered here and answers."""
+        if self._registrar.mode == "embedded":
+            return False
         for row in await self._registrar.find(NSM_PROGRAM):
             if await _answers(row):
                 return True
