@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
 import pytest
@@ -32,6 +33,33 @@ def test_every_version_transport_and_family_is_registered_and_gone_after_the_end
     assert nlm_rows(h1) == NLM_ROWS
     assert lockd.process.stop() == 0
     assert not [row for row in rpc.dump("127.0.0.1", place=h1.network) if row[0] in (rpc.NLM, rpc.NSM)]
+
+
+def test_an_unprivileged_pylockd_owns_its_rows_and_cleans_up_after_a_dead_one(make_lab):
+    """As the unit runs it: another user, with leave to use low ports."""
+    h1 = make_lab(1).h1
+    peers.start_rpcbind(h1)
+    folder = h1.work
+    folder.chmod(0o755)
+    for name in ("run", "state", "pysysctl"):
+        (folder / name).mkdir()
+        os.chown(folder / name, 65534, 65534)
+    for end, port in ((signal.SIGKILL, 4045), (signal.SIGTERM, 5045)):
+        (folder / "pylockd.conf").write_text(CONFIGURATION.replace("4045", str(port)))
+        lockd = h1.start(
+            *("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"),
+            *("--inh-caps=+net_bind_service", "--ambient-caps=+net_bind_service"),
+            *(peers.CHECKOUT / "bin" / "pylockd", "--config", folder / "pylockd.conf"),
+            *("--run-dir", folder / "run", "--state-dir", folder / "state"),
+            env={"PYSYSCTL_ROOT": str(folder / "pysysctl")},
+            name="pylockd",
+        )
+        udp = {(rpc.NLM, version, rpc.UDP, port) for version in (1, 3, 4)}
+        wait_for(lambda udp=udp: udp <= nlm_rows(h1), what=f"its rows: {lockd.log}")
+        owners = {line.split()[-1] for line in h1.run("rpcinfo").stdout.splitlines() if " 100021 " in line}
+        assert owners in ({"65534"}, {"nobody"})
+        lockd.stop(end)
+    assert nlm_rows(h1) == set()
 
 
 def test_a_restarted_rpcbind_is_given_the_rows_again(make_lab):

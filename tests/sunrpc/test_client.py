@@ -486,6 +486,20 @@ def test_a_restarted_host_is_asked_for_its_ports_anew():
     assert len(host.asked) == 2
 
 
+def test_an_old_answer_of_rpcbind_is_used_and_asked_for_again():
+    network = Network(host := Host())
+    network.call()
+    network.run()
+    network.run(lookup.LIFETIME + 1.0)
+    network.call()
+    network.run(lookup.LIFETIME + 2.0)
+    assert [send.to.port for _, send in host.calls] == [4045, 4045]
+    assert network.outcomes[1][0] == pytest.approx(lookup.LIFETIME + 1.02, abs=0.001), (
+        "without waiting for it"
+    )
+    assert len(host.asked) == 2
+
+
 def test_what_is_known_of_ports_is_bounded(monkeypatch):
     monkeypatch.setattr(lookup, "PORTS_KNOWN", 4)
     hosts = [Host(f"10.0.1.{n}") for n in range(8)]
@@ -494,7 +508,7 @@ def test_what_is_known_of_ports_is_bounded(monkeypatch):
         network.call(host=host.host)
     network.run()
     assert len(network.outcomes) == 8
-    assert len(network.client._ports) == 4
+    assert len(network.client._ports) == 4, "the oldest went"
 
 
 @given(st.integers(0, 2**32), st.floats(0.0, 0.6), st.floats(0.0, 0.9), st.integers(1, 40))
