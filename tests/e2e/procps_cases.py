@@ -18,11 +18,12 @@ DEVIATIONS = {
     "usage": "our own options are listed",
     "version": "our own version",
     "glob": "sysctl expands globs in files only; we do on the command line too",
+    "blank": "a blank between the dash and the key is no part of the key",
     "dots": "sysctl follows .. within the tree; we refuse it",
     "separators": "sysctl repeats the warning about repeated separators, and warns about those it added itself",
     "hidden": "sysctl takes hidden files for keys it cannot spell; we leave them out",
     "link": "sysctl follows symbolic links; we do not, since folders of the tree belong to other users",
-    "empty": "sysctl ends with 255 for a key without a name; we end with 1",
+    "empty": "sysctl ends with 255, or without a word, for a key without a name; we say so and end with 1",
     "pattern": "sysctl matches nothing with a pattern that is none; we say so",
     "system": "sysctl heeds only the options before --system; we heed all",
     "filtered": "sysctl fails when a pattern leaves out a setting of the command line; we do as we were told",
@@ -251,4 +252,43 @@ SYSTEM = [
     c("--system --dry-run", files=_ORDER, differs="system"),
 ]  # fmt: skip
 
-CASES = [*READ, *ALL, *WRITE, *OPTIONS, *LOAD, *SYSTEM]
+MORE = [
+    *(c(line) for line in (
+        "-r Y kernel.hostname=Y", "-r Y kernel.hostname", "-r kernel/host kernel.hostname", "-r kernel/host kernel/hostname",
+        "-r kernel.hostname kernel/hostname=3", "-r kernel/hostname kernel/hostname=3", "-r / a.b.c.d", "-r ^vm -A -n",
+        "-r net.*eth0/100 -a", "-r ^x kernel.ostype", "-N -r host kernel.hostname kernel.ostype",
+        "live.congestion=nosuch", "-e live.congestion=nosuch", "kernel.hostname=5 -w", "-w kernel.hostname=5 --",
+        "-n -N -b kernel.multi", "--load=", "-q kernel.hostname kernel.hostname=2", "-bN kernel.multi", "-b kernel.hostname=1 vm.swappiness=2",
+        "-n --dry-run kernel.hostname=1", "kernel.hostname kernel.hostname", "kernel.hostname=x/y.z", "kernel/hostname.x",
+        "kernel.hostname.x", "kernel.hostname.", "kernel.hostname/", "vm/swappiness vm.swappiness", "-e kernel.private kernel.missing vm",
+        "-- -a", "-- --help", "-n vm.swappiness kernel.blank kernel.empty",
+        "live.ttl=-1", "live.ttl=+33", "live.ttl=256", "live.ttl=99999999999999999999", "live.range=5", "live.range=60000 1024",
+        "-p one.conf -r none", "-r swap -p one.conf", "-N -p one.conf", "-b -p one.conf two.conf", "-p one.conf one.conf",
+        "-p /dev/null", "-p ./one.conf", "--load one.conf", "-w -p one.conf", "-p one.conf -e", "-q -p nope.conf one.conf",
+        "-e -r nothing -a", "-r nlm_t -aw", "-r nlm_t -ao", "-r nlm_t -aN -n",
+    )),
+    *(p(text, line) for text, line in (
+        ("kernel.hostname=2\n", "-r =2 -p -"), ("kernel.hostname = 2\n", "-r 2 -p -"), ("kernel/hostname=2\n", "-r kernel.host -p -"),
+        ("kernel/hostname=2\n", "-r kernel/host -p -"), ("fs.nfs.* = 3\n", "-r time -p -"), ("-kernel.hostname=2\n", "-r ^kernel -p -"),
+        ("-kernel.hostname=2\n", "-r ^-kernel -p -"), ("  kernel.hostname=2\n", "-r ^kernel -p -"),
+        ("fs.nfs.* = 3\n", "-r fs -p -"), ("fs.nfs.* = 3\n", "-r nfs.* -p -"), ("fs.nfs.* = 3\nvm.swappiness=2\n", "-r vm -p -"),
+        ("fs.nfs.* = 3\nfs.nfs.nlm_timeout=2\n", "-r grace -p -"),
+        ("kernel.hostname=" + "y" * 9000 + "\n", "-p -"), ("#" + "y" * 9000 + "\nvm.swappiness=3\n", "-p -"),
+        ("kernel.hostname=2\n", "-p one.conf -"), ("kernel.hostname=2\n", "-p one.conf - two.conf"),
+        ("vm.swappiness 3\n", "-p -"), ("vm.swappiness\n", "-p -"), ("-vm.swappiness\n", "-p -"), ("vm.swappiness = = 3\n", "-p -"),
+        ("vm.swappiness =3\r\nkernel.hostname=2\r\n", "-p -"), ("\r\n\r\n", "-p -"), ("vm.swappiness=\r\n", "-p -"),
+        ("live.ttl=0x21\n", "-p -"), ("live.ttl=33 44\n", "-p -"), ("live.ttl=\n", "-p -"), ("*=4\n", "-r vm -p -"), ("vm/*=4\nvm.*=5\n", "-p -"),
+        ("vm.*=4\nvm.swap*=5\n", "-p -"), ("vm.*=4\n-vm/swappiness\n", "-p -"), ("vm.[st]wappiness=4\n", "-p -"), ("vm.[!s]wappiness=4\n", "-p -"),
+        ("vm.?wappiness=4\n", "-p -"), ("net.ipv4.conf.*.forwarding=0\n", "-p -"), ("net/ipv4/conf/*/forwarding=0\n", "-p -"),
+        ("net.ipv4.*.*.forwarding=0\n", "-p -"), ("net.*.conf.eth*.forwarding=0\n", "-p -"),
+        ("--kernel.hostname=4\n", "-p -"), ("-kernel.hostname\nkernel.host*=4\n", "-p -"),
+    )),
+    c("kernel.hostname=1 =", differs="empty", status=1, out="kernel.hostname = 1\n"),
+    c("=", differs="empty", status=1, out="", err="X: Path is not under ROOT/: ROOT/\n"),
+    c("vm=", differs="read-only", status=1, out=""),
+    p(" - kernel.hostname=4\n", differs="blank", status=0, out="kernel.hostname = 4\n", err=""),
+    p("kernel.missing*=4\n-kernel.missing2=3\n", differs="lenient", status=0, out="", err=""),
+    *(c(line, unordered=True) for line in ("-r x$ -a", "-r nlm -a -q", "-r nlm -a -e")),
+]  # fmt: skip
+
+CASES = [*READ, *ALL, *WRITE, *OPTIONS, *LOAD, *SYSTEM, *MORE]

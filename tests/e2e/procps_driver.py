@@ -45,6 +45,7 @@ LIVE = {
     "ttl": "/proc/sys/net/ipv4/ip_default_ttl",
     "range": "/proc/sys/net/ipv4/ip_local_port_range",
     "eio": "/proc/sys/net/ipv6/conf/lo/stable_secret",
+    "congestion": "/proc/sys/net/ipv4/tcp_congestion_control",
 }
 
 

@@ -21,6 +21,7 @@ PROGRAM = "pysysctl"
 DEFAULT_ROOT = "/run/pysysctl"
 _EPIPE = 32
 _ENOENT = 2
+_ENOTDIR = 20
 
 # What sysctl(8) has; its abbreviations stay unambiguous whatever we add.
 _SHORT = {
@@ -217,13 +218,16 @@ class Session:
         if "kernel" in options:
             self.trees.append(Tree(KERNEL_ROOT))
         self.wanted: Callable[[str], object] = _anything
+        """whether a key (dotted) is to be shown"""
+        self.settable: Callable[[str, str], object] = _anything
+        """whether a setting is to be made: its key (dotted), and the whole of it as written"""
         self.collected: dict[str, str] = {}
         """what was read or set, for the JSON printed at the end"""
         self._refreshed: set[tuple[int, int]] = set()
         if options.pattern or options.prefixes:
-            from .sysctl_files import selector  # noqa: PLC0415
+            from .sysctl_files import selectors  # noqa: PLC0415
 
-            self.wanted = selector(options)
+            self.wanted, self.settable = selectors(options)
 
     def find(self, path: str) -> Place:
         """The key or folder at a path in the first tree that has it. OSError, OutsideError."""
@@ -272,7 +276,7 @@ class Session:
         self.collected[shown] = text.removesuffix("\n")
 
 
-def _anything(key: str) -> bool:
+def _anything(key: str, text: str = "") -> bool:
     return True
 
 
@@ -305,6 +309,8 @@ def show(session: Session, operand: str) -> None:
     try:
         if place.is_folder:
             show_folder(session, place, dotted.rstrip("./"))
+        elif path.endswith("/"):
+            output.fail(f"cannot stat {session.root_of(path)}: {posix.strerror(_ENOTDIR)}")
         elif session.wanted(dotted):
             show_key(session, place, dotted, listed=False)
     finally:

@@ -11,7 +11,7 @@ import posix
 from pydaemons.tunables.keys import to_dotted, to_path
 from pydaemons.tunables.sysctld import FOLDERS, LAST_FILE, Line, parse, plan
 
-from .sysctl import Options, Session
+from .sysctl import Options, Session, UsageError
 from .sysctl_tree import encode, narrow
 from .sysctl_write import set_key
 
@@ -25,11 +25,10 @@ _CLASSES = {
 }  # fmt: skip
 
 
-def selector(options: Options) -> Callable[[str], object]:
-    """A predicate over dotted keys for `--pattern` and `--prefix`."""
+def selectors(options: Options) -> tuple[Callable[[str], object], Callable[[str, str], object]]:
+    """Predicates for `--pattern` and `--prefix`: over keys, and over settings, of which a pattern is
+    compared with the whole line, as sysctl(8) does it."""
     import re  # noqa: PLC0415
-
-    from .sysctl import UsageError  # noqa: PLC0415
 
     text = narrow(options.pattern)
     for name, members in _CLASSES.items():
@@ -40,12 +39,14 @@ def selector(options: Options) -> Callable[[str], object]:
         raise UsageError(f"pattern '{options.pattern}': {error}") from None
     prefixes = [to_path(narrow(prefix).strip("./")) for prefix in options.prefixes]
 
-    def wanted(key: str) -> bool:
+    def under(key: str) -> bool:
         path = to_path(key)
-        under = not prefixes or any(path == prefix or path.startswith(f"{prefix}/") for prefix in prefixes)
-        return under and search(key) is not None
+        return not prefixes or any(path == prefix or path.startswith(f"{prefix}/") for prefix in prefixes)
 
-    return wanted
+    return (
+        lambda key: under(key) and search(key) is not None,
+        lambda key, line: under(key) and search(line) is not None,
+    )
 
 
 def read_file(file: str) -> str:
@@ -111,7 +112,7 @@ def apply_system(session: Session) -> None:
 def apply_named(session: Session) -> None:
     """-p: the files named, with globs, or the main file."""
     options = session.options
-    named = [narrow(name) for name in ([options.load] if options.load else []) + options.operands]
+    named = [narrow(name) for name in ([] if options.load is None else [options.load]) + options.operands]
     files = []
     for name in named or [narrow(options.sysroot) + LAST_FILE]:
         for file in _expand(name):
@@ -143,8 +144,9 @@ def apply(session: Session, files: Iterable[tuple[str, str]], *, known_only: boo
         if line.value is None:
             continue
         if not line.is_glob:
-            set_key(session, line.key, line.value, lenient=line.lenient, known_only=known_only)
+            if session.settable(to_dotted(line.key), line.text):
+                set_key(session, line.key, line.value, lenient=line.lenient, known_only=known_only)
             continue
         for path in sorted({path for tree in session.trees for path in tree.match(to_path(line.key))}):
-            if path not in written:
+            if path not in written and session.settable(to_dotted(path), line.text):
                 set_key(session, to_dotted(path), line.value, lenient=line.lenient, known_only=known_only)

@@ -17,7 +17,7 @@ from pydaemons.tunables.schema import Row
 from .sysctl import Session
 from .sysctl_tree import OutsideError, Place, encode
 
-_ENOENT, _EACCES, _EPERM, _EINVAL, _EROFS = 2, 13, 1, 22, 30
+_EPERM, _ENOENT, _EACCES = 1, 2, 13
 _GLOB = frozenset("*?[")
 
 
@@ -30,24 +30,24 @@ def set_operand(session: Session, operand: str) -> None:
     key, _, value = operand.partition("=")
     key = key.strip(BLANKS)
     lenient = key[:1] == "-"
-    key = key[1:] if lenient else key
+    key = key.lstrip("-")
     value = value.strip(BLANKS)
     path = to_path(key)
     if not _GLOB.isdisjoint(key):
         matched = sorted({name for tree in session.trees for name in tree.match(path)})
         for name in matched:
-            set_key(session, name, value, lenient=lenient)
+            if session.settable(to_dotted(name), operand):
+                set_key(session, name, value, lenient=lenient)
         if matched:
             return
-    set_key(session, key, value, lenient=lenient)
+    if session.settable(to_dotted(key), operand):
+        set_key(session, key, value, lenient=lenient)
 
 
 def set_key(session: Session, key: str, value: str, *, lenient: bool, known_only: bool = False) -> None:
     """Set one key and print it. `lenient` makes no failure count, `known_only` none of an unknown key."""
     output = session.output
     dotted, path = to_dotted(key), to_path(key)
-    if not session.wanted(dotted):
-        return
     failed = output.say if lenient else output.fail
     try:
         place = session.find(path)

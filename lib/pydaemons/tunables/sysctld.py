@@ -30,15 +30,17 @@ _MAGIC = frozenset("*?[")
 class Line:
     """One setting of a file."""
 
-    __slots__ = ("key", "lenient", "number", "value")
+    __slots__ = ("key", "lenient", "number", "text", "value")
 
-    def __init__(self, key: str, value: str | None, *, lenient: bool, number: int) -> None:
+    def __init__(self, key: str, value: str | None, *, lenient: bool, number: int, text: str) -> None:
         self.key = key
         """as written: dots or slashes, perhaps a glob"""
         self.value = value
         """None for `-key` alone, which excludes from globs"""
         self.lenient = lenient
         self.number = number
+        self.text = text
+        """the whole line without the blanks around it"""
 
     @property
     def is_glob(self) -> bool:
@@ -55,13 +57,10 @@ def parse(text: str) -> tuple[list[Line], list[int]]:
             continue
         key, equals, value = line.partition("=")
         lenient = key[0:1] == "-"
-        if lenient:
-            key = key[1:]
-        key = key.rstrip(_BLANKS)
-        if equals:
-            lines.append(Line(key, value.strip(_BLANKS), lenient=lenient, number=number))
-        elif lenient:
-            lines.append(Line(key, None, lenient=True, number=number))
+        key = key.lstrip("-").strip(_BLANKS)
+        if equals or lenient:
+            given = value.strip(_BLANKS) if equals else None
+            lines.append(Line(key, given, lenient=lenient, number=number, text=line.rstrip(_BLANKS)))
         else:
             bad.append(number)
     return lines, bad
