@@ -42,7 +42,8 @@ def run(session: Session) -> None:
 
 
 def _values(session: Session) -> dict[str, Known]:
-    return {known.key: known for known in keys(session)}
+    """The keys that say something; an empty file is one that somebody is just writing."""
+    return {known.key: known for known in keys(session) if known.value}
 
 
 def _print(session: Session, known: Known) -> None:
