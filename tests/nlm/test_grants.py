@@ -124,6 +124,19 @@ def test_the_port_is_asked_for_once_and_kept(world, one, two):
     assert two.asked == 1
 
 
+def test_the_port_is_known_before_the_lock_is_free(world, one, two):
+    """So that GRANTED leaves at once, without the way to the client's rpcbind and back."""
+    one.lock()
+    two.wait()
+    world.run(2.0)
+    assert two.asked == 1 and not two.grants
+    world.sent.clear()
+    one.unlock()
+    world.run()
+    assert [send.to.port for _, send in world.sent] == [two.port]
+    assert [grant.answer for grant in two.grants] == [nlm.OK]
+
+
 def test_a_client_that_moved_to_another_port_is_found_again(world, one, two):
     one.lock()
     two.wait()

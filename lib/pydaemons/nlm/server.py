@@ -384,6 +384,8 @@ class Server:
             return Result(args.cookie, Status.DENIED_NOLOCKS)
         else:
             self.waiters.add(file, owner, start, end, args.exclusive, payload=request)
+            # so that GRANTED can leave at once when its time comes
+            self._rpc.prepare(way_back(call), now)
         if args.state:
             owner.host.state = args.state
         if not owner.host.monitored:
