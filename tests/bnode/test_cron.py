@@ -6,7 +6,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from fakes.systemd_units import End, World
-from pydaemons.bnode.events import ClockStepped
+from pydaemons.engine.events import ClockStepped
 
 UNIT = "bos-c.service"
 
@@ -77,7 +77,7 @@ def test_when_the_clock_is_set_the_next_run_is_found_anew():
     world = with_time("4:00")
     ahead = seconds_to(world, 4)
     world.step = ahead - 60
-    world.feed(ClockStepped())
+    world.feed(ClockStepped(0.0))
     world.run(61)
     assert len(world.spawned(UNIT)) == 1
 
@@ -87,7 +87,7 @@ def test_a_clock_set_back_delays_the_run():
     ahead = seconds_to(world, 4)
     world.run(ahead - 10)
     world.step = -3600.0
-    world.feed(ClockStepped())
+    world.feed(ClockStepped(0.0))
     world.run(60)
     assert not world.spawned(UNIT)
     world.run(3600)

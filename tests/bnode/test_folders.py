@@ -26,5 +26,6 @@ def test_canonical_paths_are_ours_and_relative_ones_are_binaries(given, local):
     assert HERE.local_path(given) == local
 
 
-def test_a_program_is_taken_as_it_is_unless_relative():
-    assert HERE.program("/usr/afs/bin/x") == "/usr/afs/bin/x" and HERE.program("x") == "/b/x"
+def test_a_program_is_looked_for_alike():
+    assert HERE.program("/usr/afs/bin/x") == "/b/x"
+    assert (HERE.program("/bin/x"), HERE.program("x")) == ("/bin/x", "/b/x")

@@ -10,7 +10,7 @@ Read Desk.handle, then TABLE.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from pydaemons.bnode import ktime, sitefiles, views
@@ -53,6 +53,8 @@ class Verb:
     restricted: str
     parameters: Mapping[str, type]
     body: Body | None
+    doc: str
+    optional: Mapping[str, type] = field(default_factory=dict)
 
 
 class Desk:
@@ -143,16 +145,18 @@ _SECRET = frozenset({"key", "data"})
 
 def _check(verb: Verb, arguments: Mapping[str, Any]) -> str | None:
     """Why the arguments do not fit, or None."""
-    for name, kind in verb.parameters.items():
+    for name, kind in (*verb.parameters.items(), *verb.optional.items()):
         if name not in arguments:
+            if name in verb.optional:
+                continue
             return f"{verb.name} wants {name}"
         value = arguments[name]
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
             return f"{name} must be {kind.__name__}"
         texts = value if isinstance(value, list) else [value]
         for text in texts:
-            if isinstance(value, list) and not isinstance(text, int if name == "time" else str):
-                return f"{name} must be a list of {'numbers' if name == 'time' else 'texts'}"
+            if isinstance(value, list) and not isinstance(text, int if name in NUMBERS else str):
+                return f"{name} must be a list of {'numbers' if name in NUMBERS else 'texts'}"
             if isinstance(text, str) and name not in _LONG and len(text.encode()) > LONGEST_TEXT:
                 return f"{name} has {len(text.encode())} characters, at most {LONGEST_TEXT} are possible"
             if isinstance(text, str) and "\0" in text:
@@ -160,6 +164,8 @@ def _check(verb: Verb, arguments: Mapping[str, Any]) -> str | None:
     return None
 
 
+NUMBERS = frozenset({"time"})
+"""parameters that are lists of numbers"""
 _LONG = frozenset({"command", "commands", "data", "file", "directory"})
 
 
@@ -176,8 +182,6 @@ def _create(desk: Desk, asked: Asked, now: Now) -> Any:
         notifier = None
     if supervisor.exists(name):
         return Refusal(Code.EXISTS)
-    if not isinstance(notifier, str | None):
-        return Refusal(Code.SYNTAX, "notifier must be a path")
     refused = refuse(kind, commands, quoting=supervisor.tunables.quoting)
     if refused and refused[0] is Code.BADTYPE:
         return Refusal(*refused)
@@ -433,39 +437,150 @@ _GOAL = {"instance": str, "goal": int}
 TABLE: Mapping[str, Verb] = {
     verb.name: verb
     for verb in (
-        Verb(80, "Create", _ADMIN, _DENIED, {"instance": str, "type": str, "commands": list}, _create),
-        Verb(81, "Delete", _ADMIN, _DENIED, _ONE, _delete),
-        Verb(82, "SetStatus", _ADMIN, _ALLOWED, _GOAL, _set_status),
-        Verb(83, "Status", _ANYBODY, _ALLOWED, {"instances": list, "long": bool}, _status),
-        Verb(87, "AddUser", _ADMIN, _ALLOWED, {"user": str}, _add_user),
-        Verb(88, "RemoveUser", _ADMIN, _ALLOWED, {"user": str}, _remove_user),
-        Verb(89, "ListUsers", _ANYBODY, _ALLOWED, {}, _list_users),
-        Verb(90, "ListKeys", _ADMIN, _ALLOWED, {}, _list_keys),
-        Verb(91, "AddKey", _ADMIN, _ALLOWED, {"kvno": int, "key": str}, _add_key),
-        Verb(92, "RemoveKey", _ADMIN, _ALLOWED, {"kvno": int}, _remove_key),
-        Verb(93, "SetCell", _ADMIN, _ALLOWED, {"name": str}, _set_cell),
-        Verb(94, "GetCell", _ANYBODY, _ALLOWED, {}, _get_cell),
-        Verb(96, "AddHost", _ADMIN, _ALLOWED, {"host": str}, _add_host),
-        Verb(97, "RemoveHost", _ADMIN, _ALLOWED, {"host": str}, _remove_host),
-        Verb(98, "SetTemporaryStatus", _ADMIN, _ALLOWED, _GOAL, _set_temporary),
-        Verb(99, "ShutdownAll", _ADMIN, _ALLOWED, {}, _shutdown_all),
-        Verb(100, "RestartAll", _ADMIN, _ALLOWED, {}, _restart_all),
-        Verb(101, "StartupAll", _ADMIN, _ALLOWED, {}, _startup_all),
-        Verb(102, "SetAuth", _ADMIN, _ALLOWED, {"required": bool}, _set_auth),
-        Verb(103, "RestartServer", _ADMIN, _ALLOWED, {}, _restart_server),
-        Verb(104, "Restart", _ADMIN, _ALLOWED, _ONE, _restart),
-        Verb(105, "Install", _ADMIN, _DENIED, {"file": str, "mode": int, "mtime": int, "data": str}, None),
-        Verb(106, "Uninstall", _ADMIN, _DENIED, {"file": str}, None),
-        Verb(107, "GetDate", _ANYBODY, _ALLOWED, {"file": str}, None),
-        Verb(108, "Exec", _ADMIN, _DENIED, {"command": str}, None),
-        Verb(109, "Prune", _ADMIN, _DENIED, {"old": bool, "bak": bool, "core": bool}, None),
-        Verb(110, "SetRestart", _ADMIN, _ALLOWED, {"binaries": bool, "time": list}, _set_restart),
-        Verb(111, "GetRestart", _ANYBODY, _ALLOWED, {}, _get_restart),
-        Verb(112, "GetLog", _ADMIN, _ALLOWED, {"file": str}, None),
-        Verb(113, "WaitAll", _ADMIN, _ALLOWED, {}, _wait_all),
-        Verb(115, "GetRestricted", _ANYBODY, _ALLOWED, {}, _get_restricted),
-        Verb(116, "SetRestricted", _ADMIN, _ALLOWED, {"mode": bool}, _set_restricted),
-        Verb(0, "WaitStatus", _ADMIN, _ALLOWED, _GOAL, _wait_status),
-        Verb(0, "Statistics", _ANYBODY, _ALLOWED, {}, _statistics),
+        Verb(
+            80,
+            "Create",
+            _ADMIN,
+            _DENIED,
+            {"instance": str, "type": str, "commands": list},
+            _create,
+            "Make a bnode and start it.",
+            {"notifier": str},
+        ),
+        Verb(81, "Delete", _ADMIN, _DENIED, _ONE, _delete, "Remove a bnode that is down."),
+        Verb(82, "SetStatus", _ADMIN, _ALLOWED, _GOAL, _set_status, "Set both goals (start, stop)."),
+        Verb(
+            83,
+            "Status",
+            _ANYBODY,
+            _ALLOWED,
+            {"instances": list, "long": bool},
+            _status,
+            "How bnodes are; none named means all.",
+        ),
+        Verb(87, "AddUser", _ADMIN, _ALLOWED, {"user": str}, _add_user, "Make a user an administrator."),
+        Verb(88, "RemoveUser", _ADMIN, _ALLOWED, {"user": str}, _remove_user, "Make a user none."),
+        Verb(89, "ListUsers", _ANYBODY, _ALLOWED, {}, _list_users, "The administrators."),
+        Verb(90, "ListKeys", _ADMIN, _ALLOWED, {}, _list_keys, "The keys of KeyFile."),
+        Verb(91, "AddKey", _ADMIN, _ALLOWED, {"kvno": int, "key": str}, _add_key, "Add a key."),
+        Verb(92, "RemoveKey", _ADMIN, _ALLOWED, {"kvno": int}, _remove_key, "Remove a key."),
+        Verb(93, "SetCell", _ADMIN, _ALLOWED, {"name": str}, _set_cell, "Name the cell."),
+        Verb(94, "GetCell", _ANYBODY, _ALLOWED, {}, _get_cell, "The cell and its database servers."),
+        Verb(96, "AddHost", _ADMIN, _ALLOWED, {"host": str}, _add_host, "Add a database server."),
+        Verb(97, "RemoveHost", _ADMIN, _ALLOWED, {"host": str}, _remove_host, "Remove a database server."),
+        Verb(
+            98,
+            "SetTemporaryStatus",
+            _ADMIN,
+            _ALLOWED,
+            _GOAL,
+            _set_temporary,
+            "Set the goal in memory (startup, shutdown).",
+        ),
+        Verb(99, "ShutdownAll", _ADMIN, _ALLOWED, {}, _shutdown_all, "Stop all, goals in memory only."),
+        Verb(
+            100,
+            "RestartAll",
+            _ADMIN,
+            _ALLOWED,
+            {},
+            _restart_all,
+            "Restart all whose goal in the file is to run.",
+        ),
+        Verb(
+            101,
+            "StartupAll",
+            _ADMIN,
+            _ALLOWED,
+            {},
+            _startup_all,
+            "Start all whose goal in the file is to run.",
+        ),
+        Verb(
+            102,
+            "SetAuth",
+            _ADMIN,
+            _ALLOWED,
+            {"required": bool},
+            _set_auth,
+            "Whether administrators are checked.",
+        ),
+        Verb(
+            103,
+            "RestartServer",
+            _ADMIN,
+            _ALLOWED,
+            {},
+            _restart_server,
+            "Stop all, then start the server anew.",
+        ),
+        Verb(104, "Restart", _ADMIN, _ALLOWED, _ONE, _restart, "Restart one."),
+        Verb(
+            105,
+            "Install",
+            _ADMIN,
+            _DENIED,
+            {"file": str, "mode": int, "mtime": int, "data": str},
+            None,
+            "Put a file in place, in pieces.",
+            {"offset": int, "size": int},
+        ),
+        Verb(106, "Uninstall", _ADMIN, _DENIED, {"file": str}, None, "Bring the version before back."),
+        Verb(
+            107, "GetDate", _ANYBODY, _ALLOWED, {"file": str}, None, "Times of a file and its older versions."
+        ),
+        Verb(
+            108,
+            "Exec",
+            _ADMIN,
+            _DENIED,
+            {"command": str},
+            None,
+            "Run a command by the shell; its wait status.",
+        ),
+        Verb(
+            109,
+            "Prune",
+            _ADMIN,
+            _DENIED,
+            {"old": bool, "bak": bool, "core": bool},
+            None,
+            "Remove old versions and cores.",
+        ),
+        Verb(
+            110,
+            "SetRestart",
+            _ADMIN,
+            _ALLOWED,
+            {"binaries": bool, "time": list},
+            _set_restart,
+            "Set a restart time: mask, day, hour, minute, second.",
+        ),
+        Verb(111, "GetRestart", _ANYBODY, _ALLOWED, {}, _get_restart, "The restart times."),
+        Verb(
+            112,
+            "GetLog",
+            _ADMIN,
+            _ALLOWED,
+            {"file": str},
+            None,
+            "A piece of a log file, in base64.",
+            {"offset": int},
+        ),
+        Verb(113, "WaitAll", _ADMIN, _ALLOWED, {}, _wait_all, "Answer when all have settled."),
+        Verb(115, "GetRestricted", _ANYBODY, _ALLOWED, {}, _get_restricted, "Whether restricted mode is on."),
+        Verb(
+            116,
+            "SetRestricted",
+            _ADMIN,
+            _ALLOWED,
+            {"mode": bool},
+            _set_restricted,
+            "Turn restricted mode on.",
+        ),
+        Verb(
+            0, "WaitStatus", _ADMIN, _ALLOWED, _GOAL, _wait_status, "Answer when a bnode has reached a goal."
+        ),
+        Verb(0, "Statistics", _ANYBODY, _ALLOWED, {}, _statistics, "Figures of the supervisor."),
     )
 }

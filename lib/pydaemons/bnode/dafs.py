@@ -34,4 +34,4 @@ class Dafs(Kind):
             return "file server running."
         if bnode.process("file").state is State.STOPPING:
             return "file server shutting down."
-        return ""
+        return "file server shut down." if bnode.idle else ""

@@ -148,8 +148,8 @@ class ConfigRead:
 
 
 @dataclass(frozen=True, slots=True)
-class ClockStepped:
-    """The wall clock was set."""
+class RestrictionLifted:
+    """Somebody at the machine itself ended restricted mode."""
 
 
 @dataclass(frozen=True, slots=True)

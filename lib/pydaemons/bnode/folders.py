@@ -37,9 +37,8 @@ class Folders:
         return path if path.startswith("/") else f"{self.bin}/{path}"
 
     def program(self, word: str) -> str:
-        """The first word of a command: a relative one is in bin. Absolute ones are left as they are, as the
-        peer does."""
-        return word if word.startswith("/") else f"{self.bin}/{word}"
+        """The first word of a command, likewise."""
+        return self.local_path(word)
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,4 +56,4 @@ class Fs(Kind):
             )
         if bnode.process("file").state is State.STOPPING:
             return "file server shutting down."
-        return ""
+        return "file server shut down." if bnode.idle else ""

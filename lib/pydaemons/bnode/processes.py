@@ -111,8 +111,9 @@ class Processes:
         bnode.start_time = int(event.wall)
         bnode.starts += 1
         command = bnode.commands[process.part.command]
-        message = f"{label(bnode, process)} started pid {event.pid}: {command}"
-        self._out.log(Level.INFO, message, BOS_EVENT="SpawnProc", BOS_COMMAND=command)
+        message = f"{bnode.name} started pid {event.pid}: {command}"
+        fields = {"BOS_EVENT": "SpawnProc", "BOS_COMMAND": command, "BOS_BNODE": bnode.name}
+        self._out.log(Level.INFO, message, **fields, BOS_PID=str(event.pid))
         if self._tunables.pid_files and bnode.kind.name != "cron":
             self._out.put(Remember(pid_file(bnode, process), f"{event.pid}\n".encode()))
         if bnode.window.trips:
@@ -128,19 +129,11 @@ class Processes:
             bnode.error_code, bnode.error_signal = event.code, event.signal
             bnode.last_error_exit = int(event.wall)
             bnode.last_error_name = process.part.name or None
-        who = label(bnode, process)
-        if event.signal:
-            dumped = " (core dumped)" if event.core else ""
-            self._out.log(Level.WARNING, f"{who} exited on signal {event.signal}{dumped}")
-            if self._tunables.keep_cores and event.signal not in ASKED_FOR:
-                stamp = self._tunables.core_stamp
-                name = core_name(bnode.name, process.part.name)
-                self._out.put(KeepCore(bnode.name, name, event.pid, process.unit, stamp))
-        elif bnode.kind.name == "cron" and event.code:
-            message = f"cron job {who} exited with non-zero code {event.code}"
-            self._out.log(Level.WARNING, message)
-        else:
-            self._out.log(Level.WARNING if event.code else Level.INFO, f"{who} exited with code {event.code}")
+        self._tell_end(bnode, process, event)
+        if event.core and self._tunables.keep_cores:
+            name = core_name(bnode.name, process.part.name)
+            stamp = self._tunables.core_stamp
+            self._out.put(KeepCore(bnode.name, name, event.pid, process.unit, stamp))
         if self._tunables.notify_on != "errorstop":
             self.notify(bnode, process, Occasion.EXIT, now)
         bnode.kind.exited(bnode, process, asked=asked, wall=now.wall)
@@ -151,6 +144,19 @@ class Processes:
             self._out.put(Remember(pid_file(bnode, process), None))
         if not asked and bnode.goal is Goal.NORMAL:
             self._count(bnode, process, now)
+
+    def _tell_end(self, bnode: Bnode, process: Process, event: Exited) -> None:
+        who = label(bnode, process)
+        level = Level.WARNING
+        if event.signal:
+            dumped = " (core dumped)" if event.core else ""
+            message = f"{who} exited on signal {event.signal}{dumped}"
+        elif bnode.kind.name == "cron" and event.code:
+            message = f"cron job {who} exited with non-zero code {event.code}"
+        else:
+            level = Level.WARNING if event.code else Level.INFO
+            message = f"{who} exited with code {event.code}"
+        self._out.log(level, message, BOS_EVENT="Exit", BOS_BNODE=bnode.name, BOS_PID=str(event.pid))
 
     def notify(self, bnode: Bnode, process: Process, occasion: Occasion, now: Now) -> None:
         if bnode.notifier is None:

@@ -24,7 +24,6 @@ from pydaemons.bnode.effects import (
 )
 from pydaemons.bnode.events import (
     BinariesSeen,
-    ClockStepped,
     ConfigRead,
     Connected,
     CoresSeen,
@@ -36,6 +35,7 @@ from pydaemons.bnode.events import (
     HandOver,
     Refused,
     Released,
+    RestrictionLifted,
     ShutdownAsked,
     Started,
 )
@@ -49,6 +49,7 @@ from pydaemons.bnode.processes import Processes
 from pydaemons.bnode.tunables import BosTunables
 from pydaemons.bnode.waiting import Waiter, Waiting
 from pydaemons.engine.effects import Effect, Leave, Level, Persist
+from pydaemons.engine.events import ClockStepped, Persisted, PersistFailed
 from pydaemons.engine.protocol import Now, Origin
 from pydaemons.tunables.declare import TunableChanged
 
@@ -163,6 +164,14 @@ class Supervisor:
                     Level.NOTICE, f"Shutdown of BOS server and processes in response to {event.cause}"
                 )
                 self.leave_when_down(Leave(0, event.cause), now)
+            case RestrictionLifted():
+                self.restricted = False
+                self.out.config_changed = True
+                self.out.log(Level.NOTICE, "Restricted mode is off")
+            case PersistFailed():
+                self.out.log(Level.ERROR, f"{event.name} cannot be written: {event.error}; trying again")
+            case Persisted():
+                self.out.log(Level.NOTICE, f"{event.name} is written again")
             case HandOver():
                 self.out.changed.update(self._bnodes.values())
                 self.out.put(Leave(0, "handing over"))
@@ -260,7 +269,7 @@ class Supervisor:
             bnode.retry_at = None
             self._alarms.cancel(("retry", bnode.name))
             bnode.window.clear()
-            bnode.flapping = False
+        bnode.flapping &= goal is Goal.NORMAL
         if goal is Goal.NORMAL and bnode.idle:
             bnode.manual_starts += 1
         self.out.changed.add(bnode)

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""pybos: asks and tells a pybosd, as bos(8) does. Read main; bos_verbs has the operations.
+
+    pybos [--socket PATH] [--json] OPERATION [OPERANDS] [-SWITCH [VALUES]] ...
+
+The machine is this one unless -server names another. Called as `bos` (by a link of that name) the first
+operand is the machine, as with the peer; called as pybos a first operand `localhost` is skipped, for
+fingers that write it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+import pydaemons
+from pydaemons.cli.bos_link import DEFAULT_SOCKET, Link, Refused, relay
+from pydaemons.cli.bos_syntax import UsageError, find_verb, parse
+from pydaemons.cli.bos_verbs import VERBS, Session
+from pydaemons.kit.controlclient import CallError, NotRunningError
+
+NO_CONNECTION = 255
+HERE = ("localhost", "127.0.0.1", "::1")
+
+INTRODUCTION = """\
+Usage: {program} [--socket PATH] [--json] OPERATION ...
+Operations and switches may be cut as long as they are unique; '{program} help OPERATION' explains one.
+"""
+
+
+def run() -> NoReturn:
+    """The whole program of bin/pybos."""
+    try:
+        status = main(sys.argv)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        status = 1
+    except KeyboardInterrupt:
+        status = 130
+    sys.exit(status)
+
+
+def main(argv: Sequence[str]) -> int:
+    """The exit status."""
+    program = os.path.basename(argv[0]) or "pybos"
+    try:
+        return _main(program, list(argv[1:]))
+    except UsageError as error:
+        print(f"{program}: {error}", file=sys.stderr)
+        return error.status
+    except Refused as refused:
+        print(f"{program}: {refused}", file=sys.stderr)
+        return refused.status
+    except NotRunningError as error:
+        print(f"{program}: communications failure (-1): {error}", file=sys.stderr)
+        return NO_CONNECTION
+    except CallError as error:
+        print(f"{program}: {error}", file=sys.stderr)
+        return 1
+
+
+def _main(program: str, words: list[str]) -> int:
+    path, json, words = _take_global(words)
+    if not words or words[0] in ("help", "-help", "--help", "-h"):
+        return _help(program, words[1:])
+    if words[0] in ("version", "-version", "--version", "-V"):
+        print(f"{program} {pydaemons.__version__}")
+        return 0
+    if words[0] == "apropos":
+        return _apropos(words[1:])
+    if words[0] == "relay":
+        return relay(path)
+    verb = find_verb(VERBS, words[0])
+    operands = words[1:]
+    host: str | None = None
+    if program == "bos" and operands and not operands[0].startswith("-"):
+        host, *operands = operands
+    elif operands and operands[0] in HERE:
+        operands = operands[1:]
+    values = parse(verb, operands)
+    if values["help"]:
+        print(verb.usage(program), end="")
+        return 0
+    host = values["server"] or host
+    link = Link(path, None if host in (None, *HERE) else host)
+    return verb.run(Session(program, link, host or "localhost", json, sys.stdout, sys.stderr), values)
+
+
+def _take_global(words: list[str]) -> tuple[str, bool, list[str]]:
+    """--socket and --json, wherever they stand."""
+    path, json, rest = os.environ.get("PYBOS_SOCKET", DEFAULT_SOCKET), False, []
+    given = iter(words)
+    for word in given:
+        if word == "--json":
+            json = True
+        elif word == "--socket":
+            path = next(given, "")
+        elif word.startswith("--socket="):
+            path = word.removeprefix("--socket=")
+        else:
+            rest.append(word)
+    if not path:
+        raise UsageError("--socket needs a path", 8)
+    return path, json, rest
+
+
+def _help(program: str, topics: list[str]) -> int:
+    if not topics:
+        print(INTRODUCTION.format(program=program), end="")
+        print(f"{program}: Commands are:")
+        rows = {verb.name: verb.help for verb in VERBS.values()}
+        rows |= {"apropos": "search by help text", "help": "get help on commands", "version": "show version"}
+        for name in sorted(rows):
+            print(f"{name:<15} {rows[name]}")
+        return 0
+    for topic in topics:
+        print(find_verb(VERBS, topic).usage(program), end="")
+    return 0
+
+
+def _apropos(topics: list[str]) -> int:
+    found = [v for v in VERBS.values() if any(topic in v.help or topic in v.name for topic in topics)]
+    for verb in found:
+        print(f"{verb.name}: {verb.help}")
+    if not found:
+        print("Sorry, no commands found")
+    return 0

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The way to a pybosd: its control socket here, or that of another machine through ssh.
+
+For another machine `ssh HOST pybos relay` is run and speaks for us there, as the user that ssh makes us:
+no protocol of our own on the network, no keys but ssh's.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import subprocess
+from collections.abc import Mapping
+from typing import Any
+
+from pydaemons.kit.controlclient import CallError, ControlClient
+
+INTERFACE = "org.pydaemons.bosd"
+REFUSED = f"{INTERFACE}.Refused"
+DEFAULT_SOCKET = "/run/pybosd/control"
+
+
+class Refused(Exception):  # noqa: N818 -- an answer, no accident
+    """The daemon's no: the peer's code and text, and a reason or nothing."""
+
+    def __init__(self, parameters: Mapping[str, Any]) -> None:
+        self.code = int(parameters.get("code", -1))
+        self.text = str(parameters.get("text", ""))
+        self.reason = str(parameters.get("message", ""))
+        super().__init__(self.text)
+
+    @property
+    def status(self) -> int:
+        """What the command exits with: the low byte, as the peer."""
+        return self.code & 0xFF or 1
+
+    def __str__(self) -> str:
+        return f"({self.text})" + (f": {self.reason}" if self.reason else "")
+
+
+class _Ssh(ControlClient):
+    """A control socket at the other end of ssh."""
+
+    def __init__(self, host: str, path: str) -> None:
+        super().__init__(f"{host}:{path}", INTERFACE, timeout=None)
+        self._host = host
+        self._remote_path = path
+
+    def _connect(self) -> socket.socket:
+        ours, theirs = socket.socketpair()
+        command = [
+            "ssh",
+            "-o",
+            "BatchMode=yes",
+            "--",
+            self._host,
+            "pybos",
+            "--socket",
+            self._remote_path,
+            "relay",
+        ]
+        subprocess.Popen(command, stdin=theirs.fileno(), stdout=theirs.fileno())
+        theirs.close()
+        return ours
+
+
+class Link:
+    """Calls to one pybosd."""
+
+    def __init__(self, path: str, host: str | None) -> None:
+        self._client = ControlClient(path, INTERFACE, timeout=None) if host is None else _Ssh(host, path)
+
+    def call(self, verb: str, **arguments: Any) -> dict[str, Any]:
+        """The result; Refused when it says no."""
+        try:
+            result: dict[str, Any] = self._client.call(verb, **arguments)["result"]
+        except CallError as error:
+            if error.name == REFUSED:
+                raise Refused(error.parameters) from error
+            raise
+        return result
+
+    def call_common(self, method: str) -> dict[str, Any]:
+        """A method that every daemon of the family has."""
+        return self._client.call(f"org.pydaemons.Daemon.{method}")
+
+
+def relay(path: str) -> int:
+    """Between standard input and output and the control socket until either side ends."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.connect(path)
+        routes = {0: (0, sock.fileno()), sock.fileno(): (sock.fileno(), 1)}
+        while True:
+            ready, _, _ = select.select(list(routes), [], [])
+            for source in ready:
+                data = os.read(source, 65536)
+                if not data:
+                    return 0
+                target = routes[source][1]
+                while data:
+                    data = data[os.write(target, data) :]

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is read at start."""
+
+from __future__ import annotations
+
+import pytest
+
+from pydaemons.bnode.bosconfig import BosConfigError
+from pydaemons.bosd import state
+
+GOOD = "restrictmode 0\nbnode simple a.b 1\nparm /bin/x\nend\n"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    state.make_folders(str(tmp_path))
+    return tmp_path
+
+
+def load(folder):
+    return state.load(str(folder), quoting=False)
+
+
+def test_an_empty_folder_is_an_empty_server(folder):
+    loaded = load(folder)
+    assert loaded.config.entries == () and loaded.users == () and not loaded.no_auth
+
+
+def test_everything_that_is_there_is_read(folder):
+    (folder / "BosConfig").write_text(GOOD)
+    (folder / "history/a.b").write_bytes(b"{}")
+    (folder / "history/gone").write_bytes(b"{}")
+    (folder / "local/UserList").write_text("joe\nann\n")
+    (folder / "local/NoAuth").touch()
+    (folder / "local/SALVAGE.a.b").touch()
+    (folder / "etc/ThisCell").write_text("here\n")
+    loaded = load(folder)
+    assert [entry.name for entry in loaded.config.entries] == ["a.b"]
+    assert loaded.histories == {"a.b": b"{}"} and loaded.salvage == {"a.b"}
+    assert loaded.users == ("joe", "ann") and loaded.no_auth and loaded.cell.name == "here"
+
+
+def test_a_new_file_takes_the_place_of_the_old(folder):
+    (folder / "BosConfig").write_text("restrictmode 1\n")
+    (folder / "BosConfig.new").write_text(GOOD)
+    assert len(load(folder).config.entries) == 1
+    assert not (folder / "BosConfig.new").exists() and (folder / "BosConfig").read_text() == GOOD
+
+
+def test_a_new_file_that_is_wrong_is_named_and_the_old_one_counts(folder):
+    (folder / "BosConfig").write_text(GOOD)
+    (folder / "BosConfig.new").write_text("bnode what x 1\nend\n")
+    loaded = load(folder)
+    assert len(loaded.config.entries) == 1
+    assert loaded.remarks[0].startswith(f"{folder}/BosConfig.new:1: bnode x: 'what' is no bnode type")
+
+
+@pytest.mark.parametrize(
+    "text", ["nonsense\n", "bnode what x 1\nparm y\nend\n", "bnode fs x 1\nparm y\nend\n"]
+)
+def test_a_wrong_file_stops_the_start_with_its_line(folder, text):
+    (folder / "BosConfig").write_text(text)
+    with pytest.raises(BosConfigError, match=r"BosConfig:1: "):
+        load(folder)
+
+
+def test_a_damaged_key_file_is_a_remark(folder):
+    (folder / "etc/KeyFile").write_bytes(b"\0\0\0\7x")
+    assert "KeyFile" in load(folder).remarks[0]
+
+
+def test_quick_writes_are_whole_and_none_removes(tmp_path):
+    path = f"{tmp_path}/x"
+    state.write_quickly(path, b"one")
+    state.write_quickly(path, b"two")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["x"] and (tmp_path / "x").read_bytes() == b"two"
+    state.write_quickly(path, None)
+    state.write_quickly(path, None)
+    assert not list(tmp_path.iterdir())
