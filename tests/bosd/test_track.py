@@ -14,7 +14,8 @@ EXIT, KILL, DUMP = 1, 2, 3
 
 def running(pid, *, restarts=0, start=1_000_000):
     return {
-        b"MainPID": pid, b"Result": b"success", b"NRestarts": restarts, b"ExecMainPID": pid, b"ExecMainCode": 0,
+        b"MainPID": pid, b"Result": b"success", b"NRestarts": restarts, b"ExecMainPID": pid,
+        b"ExecMainCode": 0,
         b"ExecMainStatus": 0, b"ExecMainStartTimestamp": start + pid, b"ExecMainExitTimestamp": 0,
         b"ExecMainExitTimestampMonotonic": 0,
     }  # fmt: skip

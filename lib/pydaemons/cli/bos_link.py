@@ -87,16 +87,26 @@ class Link:
 
 
 def relay(path: str) -> int:
-    """Between standard input and output and the control socket until either side ends."""
+    """Between standard input and output and the control socket until the daemon hangs up; the end of the
+    input is passed on, so that what was asked is still answered."""
     with socket.socket(socket.AF_UNIX) as sock:
         sock.connect(path)
-        routes = {0: (0, sock.fileno()), sock.fileno(): (sock.fileno(), 1)}
+        sources = [0, sock.fileno()]
         while True:
-            ready, _, _ = select.select(list(routes), [], [])
-            for source in ready:
-                data = os.read(source, 65536)
+            ready, _, _ = select.select(sources, [], [])
+            if 0 in ready:
+                data = os.read(0, _PIECE)
+                if data:
+                    sock.sendall(data)
+                else:
+                    sources.remove(0)
+                    sock.shutdown(socket.SHUT_WR)
+            if sock.fileno() in ready:
+                data = sock.recv(_PIECE)
                 if not data:
                     return 0
-                target = routes[source][1]
                 while data:
-                    data = data[os.write(target, data) :]
+                    data = data[os.write(1, data) :]
+
+
+_PIECE = 65536
