@@ -268,7 +268,13 @@ class World:
         unit = self.units.get(name)
         if unit is None or not unit.pid:
             self.units.pop(name, None)
-            self._later(0.0, lambda: self.feed(Gone(name, "success")))
+            asked = self.supervisor
+
+            def tell() -> None:
+                if self.supervisor is asked:  # the answer to a call dies with the one who called
+                    self.feed(Gone(name, "success"))
+
+            self._later(0.0, tell)
             return
         unit.stopping = True
         end = self.programs.get(name, lambda _: End())(unit.run)
