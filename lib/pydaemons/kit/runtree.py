@@ -36,8 +36,7 @@ CHANGED_ID = "5c1d0b6e0f4b4b0c9a4f6d1f3f1f7a02"
 """MESSAGE_ID of a value that was changed"""
 
 _SETTLE = 0.1  # a truncated file gets this long to be filled
-_REFRESH = 0.5  # live keys, while somebody reads them
-_QUIET = 3.0  # without a reader for this long nobody reads them any more
+_REFRESH = 0.5  # live keys, while somebody reads the folder
 _RETRY = 5.0  # a folder that cannot be had, a disk that is full
 _SCHEMA_EVERY = 0.25
 _ROUNDS = 8  # of processing one key at a time, when writers keep us busy
@@ -50,7 +49,7 @@ _TOUCHED = (
     | inotify.DELETE
     | inotify.ATTRIB
 )
-_WATCHED = _TOUCHED | inotify.UNMOUNT | inotify.MODIFY | inotify.OPEN
+_WATCHED = _TOUCHED | inotify.UNMOUNT | inotify.MODIFY
 # The folder itself being removed is seen only from above: as long as we have it open, it is not gone.
 _WATCHED_ABOVE = inotify.DELETE | inotify.MOVED_FROM | inotify.MOVED_TO
 
@@ -93,8 +92,8 @@ class RunTree:
         self._schema = NOTHING
         self._schema_dirty = False
         self._schema_written = float("-inf")
-        self._read_until = float("-inf")
-        self._refreshed = float("-inf")
+        self._refresh_at: float | None = None
+        self._opened = False
         self._retry_at: float | None = None
         self._complained = ""
 
@@ -115,7 +114,7 @@ class RunTree:
         self._leave()
         try:
             folder = self._folder = TreeFolder(self._root, self._relative)
-            self._watch = self._inotify.watch_folder(folder.fd, _WATCHED)
+            self._watch = self._inotify.watch_folder(folder.fd, _WATCHED | inotify.OPEN)
             above = folder.open_above()
             try:
                 self._watch_above = self._inotify.watch_folder(above, _WATCHED_ABOVE)
@@ -156,8 +155,8 @@ class RunTree:
                 gone = True
             else:
                 name = os.fsdecode(event.name)
-                if event.mask & inotify.OPEN and name in self._live:
-                    self._read_until = now + _QUIET
+                if event.mask & inotify.OPEN and name in self._tunables.entries:
+                    self._opened = True
                 if event.mask & _TOUCHED:
                     names[name] = names.get(name, 0) | event.mask
                 elif event.mask & inotify.MODIFY and name in self._tunables.entries:
@@ -165,6 +164,10 @@ class RunTree:
         if gone:
             self.open(now)
         elif self._folder is not None:
+            if self._opened and self._refresh_at is None:
+                self._refresh(self._folder, now)
+            elif self._opened:
+                self._inotify.watch_folder(self._folder.fd, _WATCHED)
             for name, mask in names.items():
                 self._handle(self._folder, name, mask, now)
         self.tick(now)
@@ -181,10 +184,8 @@ class RunTree:
             if now >= due:
                 del self._settling[name]
                 self._look(folder, name, now, settled=True)
-        if now < self._read_until and now >= self._refreshed + _REFRESH:
-            self._refreshed = now
-            for name in self._live:
-                self._show(folder, name, now, fresh=True)
+        if self._refresh_at is not None and now >= self._refresh_at:
+            self._refresh_again(folder, now)
         folder.expire(now)
         if self._schema_dirty and now >= self._schema_written + _SCHEMA_EVERY:
             self._write_schema(folder, now)
@@ -194,8 +195,7 @@ class RunTree:
         times = [self._retry_at]
         if self._folder is not None:
             times += [*self._settling.values(), self._folder.deadline()]
-            if self._refreshed + _REFRESH < self._read_until:
-                times.append(self._refreshed + _REFRESH)
+            times.append(self._refresh_at)
             if self._schema_dirty:
                 times.append(self._schema_written + _SCHEMA_EVERY)
         return min((time for time in times if time is not None), default=None)
@@ -253,6 +253,8 @@ class RunTree:
             self._folder.close()
         self._folder = None
         self._watch = self._watch_above = -1
+        self._refresh_at = None
+        self._opened = False
         self._shown.clear()
         self._settling.clear()
         self._unwritten.clear()
@@ -270,6 +272,33 @@ class RunTree:
         self._unwritten.add(name)
         self._retry_at = now + _RETRY
         self._complain(error)
+
+    # --- readers ----------------------------------------------------------------------------------------
+
+    def _refresh(self, folder: TreeFolder, now: float) -> None:
+        """Somebody has opened a key: bring the live ones up to date, and once more after an interval.
+
+        Till then further readers are not looked at: there is nothing to be done for them, and nobody can
+        keep the daemon busy by reading.
+        """
+        assert self._inotify is not None
+        self._inotify.watch_folder(folder.fd, _WATCHED)
+        self._opened = True
+        self._refresh_at = now + _REFRESH
+        for name in self._live:
+            self._show(folder, name, now, fresh=True)
+
+    def _refresh_again(self, folder: TreeFolder, now: float) -> None:
+        """The interval is over: if it had a reader, refresh and look for readers in the next one."""
+        if not self._opened:
+            self._refresh_at = None
+            return
+        assert self._inotify is not None
+        for name in self._live:
+            self._show(folder, name, now, fresh=True)
+        self._opened = False
+        self._refresh_at = now + _REFRESH
+        self._inotify.watch_folder(folder.fd, _WATCHED | inotify.OPEN)
 
     # --- one key ----------------------------------------------------------------------------------------
 
@@ -290,7 +319,7 @@ class RunTree:
 
     def _untouched(self, folder: TreeFolder, name: str) -> bool:
         """Whether an event that is no write was our own doing. Asked before a live key is opened, since
-        opening one counts as reading it, also when we do it ourselves."""
+        opening one counts as reading, also when we do it ourselves."""
         shown = self._shown.get(name)
         return name in self._live and shown is not None and untouched(folder.fd, name, shown)
 
