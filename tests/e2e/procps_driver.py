@@ -13,7 +13,8 @@ import sys
 from pathlib import Path
 
 BASE = Path("/mnt")  # of our own mount namespace
-PYSYSCTL = sys.argv[1]
+CHECKOUT = Path(__file__).resolve().parents[2]
+PYSYSCTL = str(BASE / "bin/pysysctl")
 TREE = BASE / "tree"
 CONF = BASE / "conf"
 FOLDERS = ("/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d")
@@ -66,6 +67,8 @@ def prepare() -> None:
         if os.path.isdir(folder):
             mount("-t", "tmpfs", "tmpfs", folder)
     mount("--rbind", str(TREE), "/proc/sys")
+    for part in ("bin", "lib"):  # where everybody may read them, whatever the checkout allows
+        shutil.copytree(CHECKOUT / part, BASE / part)
 
 
 def build(case: dict) -> None:

@@ -15,13 +15,12 @@ from e2e.procps_cases import CASES, DEVIATIONS, Case
 pytestmark = pytest.mark.e2e
 
 HERE = Path(__file__).parent
-PYSYSCTL = HERE.parents[1] / "bin/pysysctl"
 
 
 @pytest.fixture(scope="module")
 def results() -> list[dict[str, Any]]:
     cases = [asdict(case) for case in CASES]
-    driver = ["unshare", "-mn", sys.executable, str(HERE / "procps_driver.py"), str(PYSYSCTL)]
+    driver = ["unshare", "-mn", sys.executable, str(HERE / "procps_driver.py")]
     done = subprocess.run(
         driver, input=json.dumps(cases), capture_output=True, text=True, timeout=300, check=False
     )
