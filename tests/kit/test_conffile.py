@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from pathlib import Path
 
+from pyfakefs.fake_filesystem import FakeFilesystem
+
 from pydaemons.kit.conffile import load
 from pydaemons.tunables.conf import Severity
 from pydaemons.tunables.declare import Configuration, Tunables, tunable
@@ -55,6 +57,22 @@ def test_etc_masks_a_vendors_file_of_the_same_name(tmp_path: Path) -> None:
     resolved = load(SampleConfiguration(), str(tmp_path / "none.conf"), sysroot=str(tmp_path))
     assert resolved.values["fs.sample", "a"] == (0, "default")
     assert list(resolved.problems) == []
+
+
+def test_the_standard_folders_are_read_and_the_administrators_come_first(fs: FakeFilesystem) -> None:
+    fs.create_file("/etc/sampled.conf", contents="[fs.sample]\na = 1\nb = 1\nc = 1\n")
+    fs.create_file("/usr/lib/sysctl.d/50-x.conf", contents="fs.sample.a = 2\n")
+    fs.create_file("/run/sysctl.d/50-x.conf", contents="fs.sample.a = 3\n")
+    fs.create_file("/usr/local/lib/sysctl.d/60-y.conf", contents="fs/sample/b = 4\n")
+    fs.create_file("/etc/sysctl.conf", contents="fs.sample.c = 5\n")
+    fs.create_dir("/etc/sysctl.d/70-z.conf")
+    configuration = SampleConfiguration()
+    resolved = load(configuration, "/etc/sampled.conf")
+    assert list(resolved.problems) == []
+    adopt(configuration, resolved)
+    keys = configuration.tunables
+    assert (keys.a, keys.b, keys.c) == (3, 4, 5)
+    assert keys.origin("a") == "/run/sysctl.d/50-x.conf:1"
 
 
 def test_a_missing_file_matters_only_when_somebody_named_it(tmp_path: Path) -> None:
