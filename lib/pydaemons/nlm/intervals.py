@@ -20,17 +20,18 @@ T = TypeVar("T")
 class Disjoint(Generic[T]):
     """Ranges of which no two overlap, each with its item. A look-up is two bisections."""
 
-    __slots__ = ("_ends", "_firsts", "_items", "_size", "_starts")
+    __slots__ = ("_ends", "_firsts", "_items", "_starts", "size")
 
     def __init__(self) -> None:
         self._firsts: list[int] = []
         self._starts: list[array[int]] = []
         self._ends: list[array[int]] = []
         self._items: list[list[T]] = []
-        self._size = 0
+        self.size = 0
+        """How many ranges: the same as len(), without the call."""
 
     def __len__(self) -> int:
-        return self._size
+        return self.size
 
     def __iter__(self) -> Iterator[tuple[T, int, int]]:
         """item, start, end in order of start."""
@@ -40,10 +41,10 @@ class Disjoint(Generic[T]):
     def clear(self) -> None:
         for column in (self._firsts, self._starts, self._ends, self._items):
             column.clear()
-        self._size = 0
+        self.size = 0
 
     def insert(self, start: int, end: int, item: T) -> None:
-        self._size += 1
+        self.size += 1
         firsts = self._firsts
         if not firsts:
             firsts.append(start)
@@ -74,7 +75,7 @@ class Disjoint(Generic[T]):
         b = bisect_right(self._firsts, start) - 1
         starts = self._starts[b]
         i = bisect_left(starts, start)
-        self._size -= 1
+        self.size -= 1
         if len(starts) == 1:
             del self._firsts[b], self._starts[b], self._ends[b], self._items[b]
             return
@@ -132,7 +133,7 @@ class Overlapping(Generic[T]):
     bisection too.
     """
 
-    __slots__ = ("_ends", "_firsts", "_items", "_peaks", "_size", "_starts", "_tops")
+    __slots__ = ("_ends", "_firsts", "_items", "_peaks", "_starts", "_tops", "size")
 
     LOAD = 128
     """Smaller than elsewhere: a look-up reads through the ends of one bucket."""
@@ -144,10 +145,10 @@ class Overlapping(Generic[T]):
         self._items: list[list[T]] = []
         self._tops: list[int] = []
         self._peaks: list[int] = []
-        self._size = 0
+        self.size = 0
 
     def __len__(self) -> int:
-        return self._size
+        return self.size
 
     def __iter__(self) -> Iterator[tuple[T, int, int]]:
         """item, start, end in order of start."""
@@ -157,10 +158,10 @@ class Overlapping(Generic[T]):
     def clear(self) -> None:
         for column in (self._firsts, self._starts, self._ends, self._items, self._tops, self._peaks):
             column.clear()
-        self._size = 0
+        self.size = 0
 
     def insert(self, start: int, end: int, item: T) -> None:
-        self._size += 1
+        self.size += 1
         key = (start, id(item))
         if not self._firsts:
             self._firsts.append(key)
@@ -188,7 +189,7 @@ class Overlapping(Generic[T]):
     def remove(self, start: int, item: T) -> None:
         """Remove the range of `item` that begins at `start`, which is there."""
         b, i = self._place(start, (start, id(item)))
-        self._size -= 1
+        self.size -= 1
         starts, ends, items = self._starts[b], self._ends[b], self._items[b]
         end = ends[i]
         if len(starts) == 1:

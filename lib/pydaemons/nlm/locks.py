@@ -172,23 +172,23 @@ def _pairs(flat: tuple[int, ...]) -> Iterable[Span]:
 class ManyLocks(Generic[O]):
     """Any number of locks, packed: an operation costs a few bisections, an exclusive lock about 45 bytes."""
 
-    __slots__ = ("_readers", "_shared", "_writers", "_written")
+    __slots__ = ("_readers", "_writers", "shared", "written")
 
     def __init__(self, rows: Iterable[Row[O]] = ()) -> None:
         self._writers: _Held[O] = _Held()
         self._readers: _Held[O] = _Held()
-        self._written: Disjoint[O] = Disjoint()
-        self._shared: Overlapping[O] = Overlapping()
+        self.written: Disjoint[O] = Disjoint()
+        self.shared: Overlapping[O] = Overlapping()
         for owner, start, end, exclusive in rows:
             self.lock(owner, start, end, exclusive)
 
     def __len__(self) -> int:
-        return len(self._written) + len(self._shared)
+        return self.written.size + self.shared.size
 
     def __iter__(self) -> Iterator[Row[O]]:
-        for owner, start, end in self._written:
+        for owner, start, end in self.written:
             yield owner, start, end, True
-        for owner, start, end in self._shared:
+        for owner, start, end in self.shared:
             yield owner, start, end, False
 
     def of(self, owner: O) -> Iterator[Row[O]]:
@@ -200,20 +200,20 @@ class ManyLocks(Generic[O]):
 
     def conflicts(self, owner: O | None, start: int, end: int, exclusive: bool) -> Iterator[Row[O]]:
         """Every lock of another owner that forbids this one."""
-        for other, low, high in self._written.others(start, end, owner):
+        for other, low, high in self.written.others(start, end, owner):
             yield other, low, high, True
         if exclusive:
-            for other, low, high in self._shared.others(start, end, owner):
+            for other, low, high in self.shared.others(start, end, owner):
                 yield other, low, high, False
 
     def test(self, owner: O | None, start: int, end: int, exclusive: bool) -> Row[O] | None:
         """One lock of another owner that forbids this one."""
         if not _only(owner, self._writers.of):
-            found = self._written.find_other(start, end, owner)
+            found = self.written.find_other(start, end, owner)
             if found is not None:
                 return *found, True
         if exclusive and not _only(owner, self._readers.of):
-            found = self._shared.find_other(start, end, owner)
+            found = self.shared.find_other(start, end, owner)
             if found is not None:
                 return *found, False
         return None
@@ -224,14 +224,19 @@ class ManyLocks(Generic[O]):
         if clash is not None:
             return clash
         if exclusive:
+            if owner not in self._writers.of and owner not in self._readers.of:
+                # as good as all locks on a busy file: there is nothing of the owner's to join with
+                self._writers.of[owner] = (start, end)
+                self.written.insert(start, end, owner)
+                return None
             if owner in self._readers.of:
                 self._unshare(owner, start, end)
             joined = self._writers.add(owner, start, end)
             if joined is not None:
                 swallowed, start, end = joined
                 for low, _ in swallowed:
-                    self._written.remove(low)
-                self._written.insert(start, end, owner)
+                    self.written.remove(low)
+                self.written.insert(start, end, owner)
         else:
             if owner in self._writers.of:
                 self._unwrite(owner, start, end)
@@ -239,12 +244,16 @@ class ManyLocks(Generic[O]):
             if joined is not None:
                 swallowed, start, end = joined
                 for low, _ in swallowed:
-                    self._shared.remove(low, owner)
-                self._shared.insert(start, end, owner)
+                    self.shared.remove(low, owner)
+                self.shared.insert(start, end, owner)
         return None
 
     def unlock(self, owner: O, start: int, end: int) -> bool:
         """Free what `owner` holds of [start, end); False if that was nothing."""
+        if self._writers.of.get(owner) == (start, end) and owner not in self._readers.of:
+            del self._writers.of[owner]
+            self.written.remove(start)
+            return True
         freed = owner in self._writers.of and self._unwrite(owner, start, end)
         if owner in self._readers.of and self._unshare(owner, start, end):
             freed = True
@@ -259,24 +268,24 @@ class ManyLocks(Generic[O]):
 
     def _unwrite(self, owner: O, start: int, end: int) -> bool:
         taken, kept = self._writers.cut(owner, start, end)
-        if len(taken) == len(self._written):
-            self._written.clear()
+        if len(taken) == len(self.written):
+            self.written.clear()
         else:
             for low, _ in taken:
-                self._written.remove(low)
+                self.written.remove(low)
         for low, high in kept:
-            self._written.insert(low, high, owner)
+            self.written.insert(low, high, owner)
         return bool(taken)
 
     def _unshare(self, owner: O, start: int, end: int) -> bool:
         taken, kept = self._readers.cut(owner, start, end)
-        if len(taken) == len(self._shared):
-            self._shared.clear()
+        if len(taken) == len(self.shared):
+            self.shared.clear()
         else:
             for low, _ in taken:
-                self._shared.remove(low, owner)
+                self.shared.remove(low, owner)
         for low, high in kept:
-            self._shared.insert(low, high, owner)
+            self.shared.insert(low, high, owner)
         return bool(taken)
 
 

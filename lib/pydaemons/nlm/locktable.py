@@ -64,9 +64,12 @@ class LockTable(Generic[O]):
         if entry is None:
             entries[file] = (owner, start, end, exclusive)
             return None
-        if isinstance(entry, tuple):
-            entry = FewLocks((entry,))
-        before = len(entry)
+        if isinstance(entry, ManyLocks):
+            before = entry.written.size + entry.shared.size
+        else:
+            if isinstance(entry, tuple):
+                entry = FewLocks((entry,))
+            before = len(entry)
         clash = entry.lock(owner, start, end, exclusive)
         if clash is not None:
             return Holder(*clash)
@@ -87,7 +90,7 @@ class LockTable(Generic[O]):
                 del entries[file]
                 return True
             entry = FewLocks((entry,))
-        before = len(entry)
+        before = entry.written.size + entry.shared.size if isinstance(entry, ManyLocks) else len(entry)
         freed = entry.unlock(owner, start, end)
         if freed:
             self._settle(file, entry, before)
@@ -185,6 +188,11 @@ class LockTable(Generic[O]):
 
     def _settle(self, file: bytes, entry: FewLocks[O] | ManyLocks[O], before: int) -> None:
         """Store `entry`, changed from `before` locks, in the form that suits its size."""
+        if isinstance(entry, ManyLocks):
+            size = entry.written.size + entry.shared.size
+            if size > AGAIN_FEW:
+                self._extra += size - before
+                return
         size = len(entry)
         self._extra += size - before
         if size == 0:
