@@ -5,7 +5,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from pydaemons.lockd.access import REMEMBERED, Access, confirmed_names
+from pydaemons.lockd.access import REMEMBERED, Access, Network, confirmed_names
 
 LINKS = [ip_network("192.0.2.0/24"), ip_network("fe80::/64")]
 
@@ -40,13 +40,31 @@ def test_an_empty_list_admits_nobody() -> None:
     assert access.admits("127.0.0.1", 0.0) is False
 
 
-def test_new_interfaces_count_after_a_refresh() -> None:
+def test_a_network_that_came_lately_counts_when_its_first_host_calls() -> None:
     links = [ip_network("192.0.2.0/24")]
-    access = Access(["link"], attached=lambda: links, resolve=lambda address: None)
+    looks: list[int] = []
+
+    def attached() -> list[Network]:
+        looks.append(1)
+        return list(links)
+
+    access = Access(["link"], attached=attached, resolve=lambda address: None)
+    assert access.admits("198.51.100.1", 10.0) is False
     links.append(ip_network("198.51.100.0/24"))
-    assert access.admits("198.51.100.1", 0.0) is False
-    access.refresh()
+    assert access.admits("198.51.100.1", 10.5) is False, "strangers cause one look a second at most"
+    assert access.admits("198.51.100.1", 11.0) is True
+    assert len(looks) == 3
+    assert access.refresh() is False
+    links.pop()
+    assert access.refresh() is True
+
+
+def test_a_host_name_may_begin_with_a_digit() -> None:
+    access, asked = rules("3com.example", "10-*.example")
+    assert access.admits("198.51.100.1", 0.0) is None
+    access.resolved("198.51.100.1", ["10-4.example"], [], 0.0)
     assert access.admits("198.51.100.1", 0.0) is True
+    assert asked == ["198.51.100.1"]
 
 
 def test_a_name_rule_waits_for_the_resolver_and_asks_it_once() -> None:

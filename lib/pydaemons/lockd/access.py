@@ -17,6 +17,8 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 REMEMBERED = 600.0
 """Seconds a resolved verdict is believed."""
 MOST_REMEMBERED = 4096
+LOOK_EVERY = 1.0
+"""Seconds between looks at the attached networks that strangers cause."""
 
 Network = IPv4Network | IPv6Network
 
@@ -41,6 +43,7 @@ class Access:
             self._add(pattern)
         self._attached = attached
         self._attached_now: list[Network] = []
+        self._looked = float("-inf")
         self._resolve = resolve
         self._verdicts: dict[str, tuple[bool, float]] = {}
         self._asked: set[str] = set()
@@ -53,7 +56,7 @@ class Access:
             self._link = True
         elif pattern.startswith("@"):
             self._netgroups.append(pattern[1:])
-        elif pattern[0].isdigit() or ":" in pattern:
+        elif "/" in pattern or ":" in pattern or pattern.replace(".", "").isdecimal():
             self._networks.append(ip_network(pattern))
         else:
             self._names.append(pattern)
@@ -63,19 +66,24 @@ class Access:
         """Whether any rule names a host or a netgroup."""
         return bool(self._names or self._netgroups)
 
-    def refresh(self) -> None:
-        """Look up the directly attached networks anew: interfaces come and go."""
+    def refresh(self) -> bool:
+        """Look up the directly attached networks anew, for interfaces come and go; whether they changed."""
+        before = self._attached_now
         self._attached_now = list(self._attached()) if self._link else []
+        return self._attached_now != before
 
     def admits(self, address: str, mono: float) -> bool | None:
         """Whether that host may lock; None while the resolver is asked."""
         if self._everybody:
             return True
         here = ip_address(address.partition("%")[0])
-        if any(here in network for network in self._networks) or any(
-            here in net for net in self._attached_now
-        ):
+        if any(here in network for network in (*self._networks, *self._attached_now)):
             return True
+        if self._link and mono - self._looked >= LOOK_EVERY:
+            # its network may have come since; not for every stranger of a flood, though
+            self._looked = mono
+            if self.refresh() and any(here in network for network in self._attached_now):
+                return True
         if not self.needs_names:
             return False
         verdict = self._verdicts.get(address)

@@ -225,7 +225,8 @@ class PylockdDaemon(Daemon):
         loop.run_in_executor(None, look_up)
 
     def _watch_links(self) -> None:
-        self.engine.access.refresh()
+        if self.engine.access.refresh():
+            self.engine.service.forget_callers()  # who was refused may be attached now
         self._driver.loop.call_later(LINKS_EVERY, self._watch_links)
 
     async def _have_sockets(self, rpcbind: Listeners) -> None:
