@@ -9,10 +9,15 @@ from pathlib import Path
 from house.tree import ROOT
 from pydaemons.bosd.settings import PybosdConfiguration
 from pydaemons.lockd.settings import PylockdConfiguration
+from pydaemons.nmbd.settings import PynmbdConfiguration
 from pydaemons.tunables.declare import Configuration
 from pydaemons.tunables.render import conf_page, sample_conf, sysctl_d, tunables_page
 
-CONFIGURATIONS: tuple[type[Configuration], ...] = (PylockdConfiguration, PybosdConfiguration)
+CONFIGURATIONS: tuple[type[Configuration], ...] = (
+    PylockdConfiguration,
+    PynmbdConfiguration,
+    PybosdConfiguration,
+)
 """every daemon with settings; a new daemon is added here, and its files follow"""
 
 

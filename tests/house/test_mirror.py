@@ -15,6 +15,7 @@ WITHOUT_TESTS_OF_THEIR_OWN = {
     "pydaemons.engine.effects": "frozen values without behaviour",
     "pydaemons.engine.entropy": "a protocol without behaviour",
     "pydaemons.engine.events": "frozen values without behaviour",
+    "pydaemons.netbios.node.events": "frozen values without behaviour",
 }
 """Module → why no test file carries its name: there is no code in it that could be wrong."""
 

@@ -73,17 +73,17 @@ def test_compression_that_would_burn_time_is_refused(data: bytes, offset: int) -
         name.read(data, offset)
 
 
-def test_a_name_of_255_bytes_is_read_and_one_of_256_is_not() -> None:
+def test_a_name_of_273_bytes_is_read_and_one_of_274_is_not() -> None:
     first = b"\x20" + RFC_FIRST_LEVEL
     scope = b"\x3f" + b"s" * 63
-    longest = first + 3 * scope + b"\x1c" + b"s" * 28 + b"\0"
-    assert len(longest) == 255
-    assert name.read(longest, 0) == (longest, 255)
+    longest = first + 3 * scope + b"\x2e" + b"s" * 46 + b"\0"
+    assert len(longest) == 273
+    assert name.read(longest, 0) == (longest, 273)
     assert name.pack(name.unpack(longest)) == longest
     with pytest.raises(WireError, match="longer"):
-        name.read(first + 3 * scope + b"\x1d" + b"s" * 29 + b"\0", 0)
+        name.read(first + 3 * scope + b"\x2f" + b"s" * 47 + b"\0", 0)
     with pytest.raises(WireError):
-        name.pack(Name(RFC_LABEL, b".".join([b"s" * 63] * 3 + [b"s" * 29])))
+        name.pack(Name(RFC_LABEL, b".".join([b"s" * 63] * 3 + [b"s" * 47])))
 
 
 @pytest.mark.parametrize("scope", [b".", b"a..b", b".a", b"a.", b"x" * 64])

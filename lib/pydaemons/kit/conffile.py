@@ -8,7 +8,7 @@ at reload; what could not be read is a Problem like any other, never an exceptio
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from stat import S_ISCHR
 
@@ -18,6 +18,9 @@ from pydaemons.tunables.declare import Configuration
 from pydaemons.tunables.kinds import Refused
 from pydaemons.tunables.layers import Resolved, from_sysctld, parse_set, resolve
 
+Parse = Callable[[str, str], tuple[list[Assignment], list[Problem]]]
+"""Text and file name to what stands in it, and what is wrong with it."""
+
 
 def load(
     configuration: Configuration,
@@ -26,6 +29,7 @@ def load(
     sets: Sequence[str] = (),
     sysroot: str = "",
     required: bool = False,
+    parse: Parse = conf.parse,
 ) -> Resolved:
     """What all sources come to; nothing is put in force yet (see `layers.adopt`).
 
@@ -40,7 +44,7 @@ def load(
     ]
     for file in files:
         text = _read(file, problems, required=required and file == path, severity=Severity.ERROR)
-        found, wrong = conf.parse(text, file)
+        found, wrong = parse(text, file)
         assignments += found
         problems += wrong
     kernel_style = [(file, _read(file, problems)) for file in _sysctl_files(sysroot, problems)]

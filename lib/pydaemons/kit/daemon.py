@@ -15,13 +15,15 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from pydaemons.engine.protocol import Engine
-from pydaemons.kit.driver import Driver
+from pydaemons.kit import conffile
+from pydaemons.kit.driver import Driver, StateWriter
 from pydaemons.kit.log import Log
 from pydaemons.kit.notify import Notifier
 from pydaemons.kit.sockets import Inherited
 from pydaemons.kit.statefile import StateFolder
 from pydaemons.kit.varlink import Interface
 from pydaemons.tunables.declare import Configuration, TunableChanged
+from pydaemons.tunables.layers import Resolved
 
 
 class StartError(Exception):
@@ -62,6 +64,17 @@ class Daemon(ABC):
 
     def arguments(self, parser: argparse.ArgumentParser) -> None:  # noqa: B027
         """Add options of its own to the common ones."""
+
+    def load(self, shell: Shell) -> Resolved:
+        """Read the configuration, at start and reload; put nothing in force."""
+        arguments = shell.arguments
+        return conffile.load(
+            self.configuration, shell.config, sets=arguments.set, required=arguments.config is not None
+        )
+
+    def keeper(self, shell: Shell) -> StateWriter:
+        """What makes Persist effects durable; asked after `compose`."""
+        return shell.state
 
     def check(self, shell: Shell) -> None:  # noqa: B027
         """Judge what the declarations cannot (for -n too: touch nothing). Raises StartError."""

@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 import pydaemons
 from pydaemons.engine.effects import Level
-from pydaemons.kit import conffile, sockets
+from pydaemons.kit import sockets
 from pydaemons.kit.clock import StepWatch
 from pydaemons.kit.common import interfaces
 from pydaemons.kit.control import Control
@@ -28,7 +28,7 @@ from pydaemons.kit.notify import STATUS_INTERVAL, Notifier
 from pydaemons.kit.privileges import settle
 from pydaemons.kit.statefile import StateFolder
 from pydaemons.tunables.conf import Problem, Severity
-from pydaemons.tunables.layers import Resolved, adopt
+from pydaemons.tunables.layers import adopt
 
 OK, FAILED, USAGE, NOT_PERMITTED, NOT_CONFIGURED = 0, 1, 2, 4, 6
 
@@ -72,7 +72,8 @@ def main(daemon: Daemon, argv: Sequence[str] | None = None) -> int:
 
 def parse_arguments(daemon: Daemon, argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line; argparse leaves with status 2 when it is wrong."""
-    parser = argparse.ArgumentParser(prog=daemon.name, description=daemon.summary)
+    # "resolve": a daemon's own option of the same name counts (nmbd's -d takes a level)
+    parser = argparse.ArgumentParser(prog=daemon.name, description=daemon.summary, conflict_handler="resolve")
     add = parser.add_argument
     add("--config", metavar="FILE", help=f"configuration file (/etc/{daemon.name}.conf)")
     add("--run-dir", metavar="DIR", help=f"runtime folder ($RUNTIME_DIRECTORY or /run/{daemon.name})")
@@ -112,20 +113,9 @@ def _first(folders: str | None) -> str:
     return (folders or "").split(":")[0]
 
 
-def _load(daemon: Daemon, shell: Shell) -> Resolved:
-    arguments = shell.arguments
-    return conffile.load(
-        daemon.configuration,
-        shell.config,
-        sets=arguments.set,
-        sysroot=os.environ.get("PYSYSCTL_SYSROOT", ""),
-        required=arguments.config is not None,
-    )
-
-
 def _configure(daemon: Daemon, shell: Shell) -> None:
     """Read the configuration and put it in force. Raises StartError when it is wrong."""
-    resolved = _load(daemon, shell)
+    resolved = daemon.load(shell)
     _report(shell.log, resolved.problems)
     if resolved.fatal:
         raise StartError(f"the configuration is not usable; {daemon.name} does not start", NOT_CONFIGURED)
@@ -135,7 +125,7 @@ def _configure(daemon: Daemon, shell: Shell) -> None:
 
 def _check(daemon: Daemon, shell: Shell) -> int:
     """-n: people are reading."""
-    resolved = _load(daemon, shell)
+    resolved = daemon.load(shell)
     for problem in resolved.problems:
         print(f"{problem.severity.value}: {problem}", file=sys.stderr)
     if resolved.fatal:
@@ -186,7 +176,7 @@ class _Life:
         except BaseException:
             await control.close()
             raise
-        driver = self._driver = Driver(engine, loop, log=self._log, notify=notify, state=shell.state)
+        driver = self._driver = Driver(engine, loop, log=self._log, notify=notify, state=daemon.keeper(shell))
         watch = StepWatch(driver.post)
         if watch.fileno() >= 0:
             loop.add_reader(watch.fileno(), watch.look)
@@ -263,7 +253,7 @@ class _Life:
 
     def _read_again(self) -> Sequence[Problem]:
         daemon = self._daemon
-        resolved = _load(daemon, self._shell)
+        resolved = daemon.load(self._shell)
         _report(self._log, resolved.problems)
         if resolved.fatal:
             self._log.error("the configuration is not usable; keeping the old one")

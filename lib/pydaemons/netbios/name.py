@@ -14,8 +14,11 @@ from typing import NamedTuple
 
 from pydaemons.wire.errors import WireError
 
-LONGEST = 255
-"""Bytes of a whole encoded name (RFC 1002 section 4.1 after RFC 883)."""
+LONGEST = 273
+"""Bytes of a whole encoded name that are read. RFC 1002 section 4.1 has 255, after RFC 883, but peers count
+the first label as the characters it stands for and not as its 32 bytes: smbtorture wants a name of 272 bytes
+kept and one of 273 answered, with a refusal."""
+LONGEST_KEPT = 272
 POINTERS = 8
 """Compression pointers followed in one name; honest packets use one. Each must also point backwards."""
 HALF_ASCII = bytes.maketrans(b"0123456789abcdef", b"ABCDEFGHIJKLMNOP")

@@ -27,6 +27,7 @@ from pydaemons.netbios.node.events import (
     StoreNames,
 )
 from pydaemons.netbios.node.exchange import Exchanges
+from pydaemons.netbios.node.lmhosts import Host
 from pydaemons.netbios.node.names import Holding, NameTable
 from pydaemons.netbios.node.query import NB_IN, Answers
 from pydaemons.netbios.node.rules import Rules
@@ -73,6 +74,8 @@ class Node:
         self.names = NameTable(self.exchanges, changed=self._names_changed, log=self._log)
         self.db = WinsDb() if db is None else db
         self.wins: WinsServer | None = None
+        self.hosts: tuple[Host, ...] = ()
+        """Names by hand (lmhosts): for our own lookups, never told to others."""
         self.client = WinsClient(self.exchanges, ttl=lambda: tunables.max_ttl, log=self._log)
         self._answers = Answers(self.names, settings)
         self._prepared: dict[Subnet, dict[bytes, bytes]] = {}

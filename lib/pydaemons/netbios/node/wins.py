@@ -201,7 +201,7 @@ class WinsServer:
         if claim.opcode in _REFRESHES and record is not None:
             if record.has(claim.address):
                 return self._grant(claim, record, "refresh", now)
-            if record.group and claim.group:
+            if (record.group and claim.group) or _unreachable(record):
                 return self._register(claim, record, now)
             return claim.answer(Rcode.RFS_ERR)
         return self._register(claim, record, now)
@@ -259,7 +259,8 @@ class WinsServer:
                 "it is one of net.netbios.refused_names",
             )
             return claim.answer(Rcode.RFS_ERR)
-        if claim.wire not in self.db.records and len(self.db) >= self._tunables.max_names:
+        full = claim.wire not in self.db.records and len(self.db) >= self._tunables.max_names
+        if full or len(claim.wire) > name.LONGEST_KEPT:
             return claim.answer(Rcode.SRV_ERR)
         return self._grant(claim, None, "add", now)
 
@@ -295,7 +296,8 @@ class WinsServer:
     def _challenge(self, claim: Claim, record: Record, now: Now) -> bytes | None:
         under_way = self._challenges.get(claim.wire)
         if under_way is not None:
-            if under_way.claim.origin is not claim.origin:
+            if under_way.claim.origin is not claim.origin or under_way.claim.id == claim.id:
+                # a repetition of what was told to wait: Samba's clients take a second WACK for an error
                 return None
             under_way.claim.id = claim.id
             return nspacket.wait(claim.id, claim.wire, claim.flags, WAIT)
@@ -436,3 +438,8 @@ class WinsServer:
             return
         shown = [".".join(map(str, address)) for address in addresses]
         self._emit(RunHook((*self._hook, event, raw.decode("ascii"), f"{label[15]:02x}", str(ttl), *shown)))
+
+
+def _unreachable(record: Record) -> bool:
+    """Addresses no owner could be asked at (the loopback network)."""
+    return all(member.address[0] == 127 for member in record.members)

@@ -1,0 +1,287 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""pynmbctl(8): what pynmbd is doing, and what it shall do. Read VERBS.
+
+A client of /run/pynmbd/control. Exit status: 0 done, 1 refused or failed, 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pydaemons
+from pydaemons.kit.controlclient import CallError, ControlClient, NotRunningError
+
+SOCKET = "/run/pynmbd/control"
+INTERFACE = "org.pydaemons.nmbd"
+COMMON = "org.pydaemons.Daemon"
+LINES = 1000
+"""Lines of a wins.dat sent at once."""
+
+Arguments = argparse.Namespace
+Body = Callable[[ControlClient, Arguments], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """One command: what it calls, how its answer looks to people, what it takes."""
+
+    call: Body
+    show: Callable[[Any], Iterator[str]]
+    help: str
+    takes: Callable[[argparse.ArgumentParser], None] = lambda parser: None
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command; its exit status."""
+    arguments = _parse(argv)
+    verb: Verb = arguments.body
+    try:
+        with ControlClient(arguments.socket, INTERFACE) as daemon:
+            answer = verb.call(daemon, arguments)
+    except (CallError, NotRunningError, RefusedError) as error:
+        print(f"pynmbctl: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"pynmbctl: {error.filename or ''}: {error.strerror}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 0
+    try:
+        if arguments.json:
+            print(json.dumps(answer, indent=2, ensure_ascii=False))
+        else:
+            for line in verb.show(answer):
+                print(line)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1
+    return 0
+
+
+class RefusedError(Exception):
+    """The answer is no; the text says why."""
+
+
+def _parse(argv: Sequence[str] | None) -> Arguments:
+    parser = argparse.ArgumentParser(prog="pynmbctl", description="Look at pynmbd and steer it.")
+    parser.add_argument("--socket", default=SOCKET, metavar="PATH", help=f"control socket ({SOCKET})")
+    parser.add_argument("--json", action="store_true", help="answers as JSON")
+    parser.add_argument("-V", "--version", action="version", version=f"pynmbctl {pydaemons.__version__}")
+    verbs = parser.add_subparsers(required=True, metavar="COMMAND")
+    wins: Any = None
+    for words, verb in VERBS.items():
+        first, _, second = words.partition(" ")
+        if second and wins is None:
+            group = verbs.add_parser(first, help="names of the WINS server")
+            wins = group.add_subparsers(required=True, metavar="COMMAND")
+        sub = (wins if second else verbs).add_parser(second or first, help=verb.help, description=verb.help)
+        verb.takes(sub)
+        sub.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="answers as JSON")
+        sub.set_defaults(body=verb)
+    return parser.parse_args(argv)
+
+
+# ---- what the verbs call
+
+
+def _ping(daemon: ControlClient, arguments: Arguments) -> Any:
+    return daemon.call(f"{COMMON}.Describe")
+
+
+def _debug(daemon: ControlClient, arguments: Arguments) -> Any:
+    if arguments.level is None:
+        return {"status": daemon.call(f"{COMMON}.Describe")["status"]}
+    return daemon.call(f"{COMMON}.SetDebug", debug=arguments.level >= 3)
+
+
+def _reload(daemon: ControlClient, arguments: Arguments) -> Any:
+    return daemon.call(f"{COMMON}.Reload")
+
+
+def _force_election(daemon: ControlClient, arguments: Arguments) -> Any:
+    raise RefusedError("this version of pynmbd takes no part in browser elections")
+
+
+def _pages(daemon: ControlClient, arguments: Arguments) -> Any:
+    names: list[Any] = []
+    after: int | None = 0
+    while after is not None:
+        page = daemon.call("WinsList", pattern=arguments.pattern, state=arguments.state, after=after)
+        names += page["names"]
+        after = page.get("next")
+    return {"names": names}
+
+
+def _wins_add(daemon: ControlClient, arguments: Arguments) -> Any:
+    return daemon.call(
+        "WinsAdd", name=arguments.name, addresses=arguments.address, group=arguments.group, ttl=arguments.ttl
+    )
+
+
+def _wins_import(daemon: ControlClient, arguments: Arguments) -> Any:
+    with open(arguments.file, encoding="utf-8", errors="surrogateescape") as stream:
+        head, *lines = stream.read().split("\n")
+    total, problems = 0, []
+    for start in range(0, max(len(lines), 1), LINES):
+        text = "\n".join([head, *lines[start : start + LINES]])
+        answer = daemon.call("WinsImport", text=text.encode("utf-8", "replace").decode())
+        total += answer["imported"]
+        problems += answer["problems"]
+        if start == 0 and not total and problems:
+            raise RefusedError(problems[0])
+    return {"imported": total, "problems": problems}
+
+
+def _wins_export(daemon: ControlClient, arguments: Arguments) -> Any:
+    file = daemon.call("WinsExport")["file"]
+    if arguments.file is not None:
+        with open(file, encoding="utf-8") as stream:
+            text = stream.read()
+        if arguments.file == "-":
+            sys.stdout.write(text)
+        else:
+            with open(arguments.file, "w", encoding="utf-8") as stream:
+                stream.write(text)
+        file = arguments.file
+    return {"file": file}
+
+
+def _top(daemon: ControlClient, arguments: Arguments) -> Any:
+    """Rates, again and again, until interrupted."""
+    before: dict[str, int] | None = None
+    for _ in range(arguments.count) if arguments.count else iter(int, 1):
+        stats = daemon.call("Stats")["stats"]
+        if before is not None:
+            rates = "  ".join(
+                f"{key} {(stats[key] - before[key]) / arguments.interval:.0f}/s"
+                for key in ("packets", "answers", "bad", "refused")
+            )
+            print(f"{time.strftime('%H:%M:%S')}  {rates}  wins names {stats['wins names']}", flush=True)
+        before = stats
+        time.sleep(arguments.interval)
+    return {}
+
+
+# ---- how the answers look
+
+
+def _no_lines(answer: Any) -> Iterator[str]:
+    return iter(())
+
+
+def _show_ping(answer: Any) -> Iterator[str]:
+    yield f"PONG from pid {answer['pid']}"
+
+
+def _show_status(answer: Any) -> Iterator[str]:
+    status = answer["status"]
+    yield f"{status['name']} in {status['workgroup']}, node type {status['node']}"
+    for network in status["networks"]:
+        yield f"network {network['network']} by {network['interface']} as {network['address']}"
+    if not status["networks"]:
+        yield "no network: waiting for one"
+    if status["wins"]["server"]:
+        yield f"WINS server with {status['wins']['names']} names"
+    for server in status["wins_servers"]:
+        dead = f" (dead: {', '.join(server['dead'])})" if server["dead"] else ""
+        yield f"WINS client of {server['server']} [{server['tag']}]: {server['registered']} names{dead}"
+    conflicts = f", in conflict with {', '.join(status['conflicts'])}" if status["conflicts"] else ""
+    yield f"{status['names']} names held{conflicts}"
+
+
+def _show_names(answer: Any) -> Iterator[str]:
+    yield f"{'NAME':<19} {'ADDRESS':<15} {'INTERFACE':<10} {'STATE':<9} WINS"
+    for entry in answer["names"]:
+        state = f"{entry['state']} ({entry['rival']})" if entry["rival"] else entry["state"]
+        group = " (group)" if entry["group"] else ""
+        yield (
+            f"{entry['name'] + group:<19} {entry['address']:<15} {entry['interface']:<10} {state:<9} "
+            f"{' '.join(entry['wins'])}"
+        ).rstrip()
+
+
+def _show_wins(answer: Any) -> Iterator[str]:
+    for entry in answer["names"]:
+        stamp = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry["expires"]))
+        group = "group" if entry["group"] else "unique"
+        yield (
+            f"{entry['name']:<19} {group:<6} {entry['node']} {entry['state']:<9} {stamp} "
+            f"{' '.join(entry['addresses'])}"
+        )
+
+
+def _show_pairs(answer: Any) -> Iterator[str]:
+    for key, value in answer["stats"].items():
+        yield f"{key} {value}"
+
+
+def _show_values(answer: Any) -> Iterator[str]:
+    for key, value in answer.items():
+        if isinstance(value, list):
+            yield from (f"{key}: {item}" for item in value)
+        else:
+            yield f"{key} {value}"
+
+
+# ---- what they take
+
+
+def _take_list(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("pattern", nargs="?", default="*", help="shell pattern over NAME#XX")
+    parser.add_argument("--state", choices=("active", "released", "tombstone"))
+
+
+def _take_add(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", help="NAME#XX")
+    parser.add_argument("address", nargs="+")
+    parser.add_argument("--group", action="store_true")
+    parser.add_argument("--ttl", type=int, metavar="SECONDS")
+
+
+def _take_name(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", help="NAME#XX")
+
+
+def _take_file(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", help="a wins.dat")
+
+
+def _take_optional_file(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", nargs="?", help="copy it there; - for standard output")
+
+
+def _take_level(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("level", nargs="?", type=int, help="nmbd's levels: 3 and above log everything")
+
+
+def _take_top(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-i", "--interval", type=float, default=1.0, metavar="SECONDS")
+    parser.add_argument("-c", "--count", type=int, default=0, help="end after so many looks")
+
+
+VERBS = {
+    "status": Verb(lambda d, a: d.call("Status"), _show_status, "who we are, where, and with whom"),
+    "names": Verb(lambda d, a: d.call("Names"), _show_names, "our own names and their state"),
+    "wins list": Verb(_pages, _show_wins, "the names of the WINS server", _take_list),
+    "wins add": Verb(_wins_add, _show_values, "put a name in", _take_add),
+    "wins delete": Verb(
+        lambda d, a: d.call("WinsDelete", name=a.name), _show_values, "take a name out", _take_name
+    ),
+    "wins export": Verb(_wins_export, _show_values, "write wins.dat now", _take_optional_file),
+    "wins import": Verb(_wins_import, _show_values, "take over the names of a wins.dat", _take_file),
+    "stats": Verb(lambda d, a: d.call("Stats"), _show_pairs, "counters since the start"),
+    "top": Verb(_top, _no_lines, "packets per second, as it happens", _take_top),
+    "ping": Verb(_ping, _show_ping, "is it there?"),
+    "debug": Verb(_debug, _show_values, "log everything (3 and above) or no longer", _take_level),
+    "reload": Verb(_reload, _show_values, "read the configuration again", lambda parser: None),
+    "reload-config": Verb(_reload, _show_values, "the same, by smbcontrol's name"),
+    "force-election": Verb(_force_election, _no_lines, "not in this version"),
+    "shutdown": Verb(lambda d, a: d.call("Shutdown"), _no_lines, "release the names and leave"),
+}

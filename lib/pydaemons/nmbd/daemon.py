@@ -1,0 +1,428 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""pynmbd: the NetBIOS node in its shell. Read PynmbdDaemon.compose, then start: they say what there is and in
+which order it comes up. A packet's way: kit.batch -> netbios.node.Node.receive.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal as signals
+import socket
+import stat
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from pydaemons.engine.effects import Leave
+from pydaemons.engine.protocol import Now
+from pydaemons.kit.clock import entropy
+from pydaemons.kit.clock import now as read_clock
+from pydaemons.kit.daemon import Daemon, Shell, StartError
+from pydaemons.kit.driver import Driver, StateWriter
+from pydaemons.kit.main import NOT_CONFIGURED, USAGE
+from pydaemons.kit.sockets import BindError
+from pydaemons.kit.varlink import Interface as ControlInterface
+from pydaemons.kit.varlink import Value
+from pydaemons.netbios.node import lmhosts, views, winsdat
+from pydaemons.netbios.node.events import (
+    InterfacesChanged,
+    Reconfigured,
+    Resolve,
+    Resolved,
+    RunHook,
+    StopRequested,
+)
+from pydaemons.netbios.node.node import Node
+from pydaemons.netbios.node.subnet import Interface
+from pydaemons.netbios.node.winsdb import WinsDb
+from pydaemons.nmbd import files, settings
+from pydaemons.nmbd.control import interface
+from pydaemons.nmbd.hooks import Hooks
+from pydaemons.nmbd.interfaces import Watch, find, host_name
+from pydaemons.nmbd.listeners import Listeners
+from pydaemons.nmbd.settings import PynmbdConfiguration
+from pydaemons.nmbd.store import WinsStore
+from pydaemons.nmbd.treewatch import TreeWatch
+from pydaemons.tunables.declare import TunableChanged
+from pydaemons.tunables.layers import Resolved as ResolvedSettings
+
+RETRY = 2.0
+"""Seconds between attempts to get the sockets."""
+SETTLE = 0.05
+"""Seconds that news of interfaces are gathered before the list is read."""
+FAREWELL = 3.0
+"""Seconds the node has to release its names."""
+RESOLVERS = 4
+
+
+class PynmbdDaemon(Daemon):
+    """The NetBIOS name service."""
+
+    name = "pynmbd"
+    summary = "NetBIOS name service and WINS server (the nmbd of hosts without Samba)."
+
+    def __init__(self) -> None:
+        self.configuration: PynmbdConfiguration = PynmbdConfiguration()
+        self.node: Node
+        self._store: WinsStore | None = None
+        self._released = asyncio.Event()
+        self._dumped: object = None
+        self._rescan: asyncio.TimerHandle | None = None
+        self._passed_over: list[str] = []
+
+    # ---- command line and configuration (kit.daemon)
+
+    def arguments(self, parser: argparse.ArgumentParser) -> None:
+        """nmbd's options."""
+        add = parser.add_argument
+        add("-s", "--configfile", dest="config", metavar="FILE", help="the same as --config")
+        add("-F", dest="foreground", action="store_true", help="the same as --foreground")
+        add("-D", "--daemon", action="store_true", help="accepted: systemd sees to the background")
+        add("-i", "--interactive", action="store_true", help="stay in the foreground, log to stdout")
+        add("-S", "--log-stdout", action="store_true", help="log to stdout; only with -F or -i")
+        add("--no-process-group", action="store_true", help="accepted: none is ever made")
+        add("-H", "--hosts", metavar="FILE", help="lmhosts file")
+        add("-p", "--port", metavar="PORT", help="UDP port of the name service (137)")
+        add("--cache-dir", metavar="DIR", help="cache folder ($CACHE_DIRECTORY or /var/cache/pynmbd)")
+        add("--pidfile", metavar="FILE", help="write the process id there while running")
+        add("-d", "--debug", "--debuglevel", nargs="?", const="3", default="", metavar="LEVEL",
+            action=_Level, help="log everything (nmbd's levels from 3 on)")  # fmt: skip
+
+    def load(self, shell: Shell) -> ResolvedSettings:
+        """Read the configuration."""
+        arguments = shell.arguments
+        sets = list(arguments.set)
+        if arguments.port is not None:
+            sets.append(f"net.netbios.nmb_port={arguments.port}")
+        resolved, passed_over = settings.load(
+            self.configuration, shell.config, sets=sets, required=arguments.config is not None
+        )
+        if passed_over:
+            names = ", ".join(dict.fromkeys(passed_over))
+            shell.log.debug(f"{shell.config}: parameters that do not concern a name service: {names}")
+        return resolved
+
+    def check(self, shell: Shell) -> None:
+        """What only shows when all is known."""
+        arguments = shell.arguments
+        if arguments.log_stdout and not (arguments.foreground or arguments.interactive):
+            raise StartError(
+                "-S logs to stdout, which a daemon in the background has not: add -F or -i", USAGE
+            )
+        try:
+            self.configuration.node_settings(host_name())
+        except ValueError as error:
+            raise StartError(f"{shell.config}: {error}", NOT_CONFIGURED) from error
+
+    # ---- life
+
+    def compose(self, shell: Shell) -> Node:
+        """The engine, with the names the store kept."""
+        arguments = shell.arguments
+        if arguments.interactive or arguments.log_stdout:
+            os.dup2(1, 2)
+        self._shell = shell
+        node_settings = self.configuration.node_settings(host_name())
+        db = WinsDb()
+        self._store = WinsStore(f"{shell.state_dir}/wins.db")
+        try:
+            db.load(self._store.open())
+        except OSError as error:
+            raise StartError(f"the WINS store cannot be had: {error}") from error
+        self.node = Node(node_settings, self.configuration.tunables, entropy=entropy(), db=db)
+        self._hooks = Hooks(shell.log)
+        self._resolvers = ThreadPoolExecutor(max_workers=RESOLVERS, thread_name_prefix="resolver")
+        return self.node
+
+    def keeper(self, shell: Shell) -> StateWriter:
+        """The WINS store takes what the node persists."""
+        assert self._store is not None
+        return self._store
+
+    async def start(self, driver: Driver) -> None:
+        """Tree, sockets, networks; READY when all that is there."""
+        shell = self._shell
+        self._driver = driver
+        driver.on(Resolve, self._resolve)
+        driver.on(RunHook, lambda effect, now: self._hooks.run(effect.arguments))
+        driver.on(Leave, self._node_left)
+        self._tree = TreeWatch(
+            self.configuration.tunables, self.name, driver.loop, log=shell.log, changed=self._written
+        )
+        self._load_lmhosts()
+        self._listeners = Listeners(driver, shell.inherited, standard_input=self._started_by_super_server())
+        self._watch = Watch(self._interfaces_moved)
+        driver.loop.add_reader(self._watch.fileno(), self._watch.look)
+        await self._have_sockets()
+        self._scan(read_clock())
+        self._import_old_wins()
+        self._write_pid_file()
+        self._later_scan()
+        self._later_dump()
+
+    def reload(self, changes: Sequence[TunableChanged]) -> None:
+        """SIGHUP: names dumped, everything that was read put in force, interfaces looked at."""
+        self._dump_namelist()
+        try:
+            node_settings = self.configuration.node_settings(host_name())
+        except ValueError as error:
+            raise StartError(str(error)) from error
+        now = read_clock()
+        self.node.handle(Reconfigured(node_settings), now)
+        self._load_lmhosts()
+        self._scan(now)
+        self._tree.publish()
+        self._driver.settle()
+
+    def signal(self, number: int) -> None:
+        """SIGUSR2: hand over to the next process; names stay."""
+        if number == signals.SIGUSR2:
+            self._handing_over = True
+            self._driver.leave(0, "handing over")
+
+    _handing_over = False
+
+    def interfaces(self) -> list[ControlInterface]:
+        """What pynmbctl asks."""
+        return [interface(self)]
+
+    def status(self) -> str:
+        """For `systemctl status`."""
+        node = self.node
+        parts = [f"{node.settings.netbios_name} in {node.settings.workgroup}"]
+        parts.append(
+            f"{len(node.subnets.all)} networks" if node.subnets.all else "no network, waiting for one"
+        )
+        parts.append(f"{len(node.names)} names")
+        if node.wins is not None:
+            parts.append(f"WINS server with {len(node.db)} names")
+        rivals = {holding.rival for holding in node.names if holding.rival}
+        if rivals:
+            parts.append(f"names in conflict with {', '.join(sorted(rivals))}")
+        return ", ".join(parts)
+
+    async def stop(self) -> None:
+        """Release the names, write wins.dat."""
+        if not self._handing_over and self.node.names.settings is not None:
+            self._driver.post(StopRequested())
+            try:
+                await asyncio.wait_for(self._released.wait(), FAREWELL)
+            except TimeoutError:
+                self._shell.log.warning(f"names could not be released within {FAREWELL:.0f} s")
+        await self._hooks.stop()
+        self._resolvers.shutdown(wait=False, cancel_futures=True)
+        if self.node.wins is not None:
+            self._export_now()
+        if self._store is not None:
+            self._store.close()
+        self._tree.close()
+        if self._shell.arguments.pidfile:
+            try:
+                os.unlink(self._shell.arguments.pidfile)
+            except OSError:
+                pass
+
+    # ---- for pynmbctl (nmbd.control)
+
+    def ask(self, verb: str, arguments: Value) -> dict[str, Any]:
+        """One of views.VERBS."""
+        answer = views.answer(self.node, verb, arguments, read_clock())
+        self._driver.settle()
+        return answer
+
+    def import_wins(self, text: str) -> tuple[int, list[str]]:
+        """Take names over from the text of a wins.dat."""
+        if self.node.wins is None:
+            return 0, ["this is no WINS server (wins support = no)"]
+        records, problems = winsdat.parse(text, "wins.dat", charset=self.node.settings.charset)
+        for wire, packed in records.items():
+            self.node.db.put(wire, packed)
+        self._driver.settle()
+        return len(records), problems
+
+    def export_wins(self) -> str:
+        """Write wins.dat now."""
+        self._export_now()
+        return self._wins_dat
+
+    def shutdown(self) -> None:
+        """As SIGTERM."""
+        self._driver.leave(0, "asked to by pynmbctl")
+
+    # ---- sockets and networks
+
+    async def _have_sockets(self) -> None:
+        shell, said = self._shell, ""
+        while True:
+            smb, tunables = self.configuration.smb, self.configuration.tunables
+            host = None if smb.bind_interfaces_only else smb.nbt_client_socket_address
+            try:
+                self._listeners.open(host, tunables.nmb_port, find(smb.interfaces))
+            except BindError as error:
+                if str(error) != said:
+                    said = str(error)
+                    shell.log.warning(f"{said}; trying again every {RETRY:.0f} s")
+                shell.notify.status(f"waiting for its socket: {said}", read_clock().mono)
+                await asyncio.sleep(RETRY)
+            else:
+                return
+
+    def _interfaces_moved(self) -> None:
+        """News from the kernel: they come in bursts."""
+        if self._rescan is not None:
+            self._rescan.cancel()
+        self._rescan = self._driver.loop.call_later(SETTLE, self._scan_and_settle)
+
+    def _scan_and_settle(self) -> None:
+        self._rescan = None
+        self._scan(read_clock())
+        self._driver.settle()
+
+    def _later_scan(self) -> None:
+        """The safety net below the news."""
+
+        def scan() -> None:
+            self._scan_and_settle()
+            self._later_scan()
+
+        self._driver.loop.call_later(self.configuration.tunables.interfaces_reload, scan)
+
+    def _scan(self, now: Now) -> None:
+        try:
+            found = find(self.configuration.smb.interfaces)
+        except OSError as error:
+            self._shell.log.warning(f"cannot list the interfaces: {error.strerror}")
+            return
+        if not found and self.node.subnets.all:
+            self._shell.log.notice("no network left; waiting for one")
+        self._move_sockets(found)
+        self.node.handle(InterfacesChanged(found), now)
+
+    def _move_sockets(self, found: tuple[Interface, ...]) -> None:
+        try:
+            self._listeners.follow(found)
+        except BindError as error:
+            self._shell.log.error(str(error))
+
+    def _started_by_super_server(self) -> socket.socket | None:
+        """A name socket on standard input, as inetd passes it."""
+        try:
+            if not stat.S_ISSOCK(os.fstat(0).st_mode):
+                return None
+            passed = socket.socket(fileno=os.dup(0))
+        except OSError:
+            return None
+        if passed.family == socket.AF_INET and passed.type == socket.SOCK_DGRAM:
+            return passed
+        passed.close()
+        return None
+
+    # ---- effects of the node
+
+    def _resolve(self, effect: Resolve, now: Now) -> None:
+        """Look a host up in a thread of the resolvers."""
+        loop = self._driver.loop
+
+        def look_up() -> None:
+            try:
+                found = socket.getaddrinfo(effect.host, None, socket.AF_INET, socket.SOCK_DGRAM)
+            except OSError:
+                found = []
+            addresses = tuple(dict.fromkeys(socket.inet_aton(str(entry[4][0])) for entry in found))
+            loop.call_soon_threadsafe(self._driver.post, Resolved(effect.wire, addresses))
+
+        self._resolvers.submit(look_up)
+
+    def _node_left(self, effect: Leave, now: Now) -> None:
+        self._released.set()
+
+    def _written(self, change: TunableChanged) -> None:
+        self._driver.post(change)
+
+    # ---- files
+
+    @property
+    def _wins_dat(self) -> str:
+        return f"{self._shell.state_dir}/wins.dat"
+
+    def _load_lmhosts(self) -> None:
+        file = self._shell.arguments.hosts
+        if file is None:
+            return
+        try:
+            with open(file, encoding="utf-8", errors="surrogateescape") as stream:
+                hosts, problems = lmhosts.parse(stream.read(), file)
+        except OSError as error:
+            self._shell.log.warning(f"{file}: {error.strerror}")
+            return
+        for problem in problems:
+            self._shell.log.warning(problem)
+        self.node.hosts = tuple(hosts)
+
+    def _import_old_wins(self) -> None:
+        """An empty store beside a wins.dat: somebody moves over from nmbd."""
+        if self.node.wins is None or self._has_foreign_names():
+            return
+        try:
+            with open(self._wins_dat, encoding="utf-8", errors="surrogateescape") as stream:
+                count, problems = self.import_wins(stream.read())
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            self._shell.log.warning(f"{self._wins_dat}: {error.strerror}")
+            return
+        for problem in problems[:20]:
+            self._shell.log.warning(problem)
+        self._shell.log.notice(f"{count} names taken over from {self._wins_dat}")
+
+    def _has_foreign_names(self) -> bool:
+        own = {own.wire for own in self.node.settings.names()}
+        return any(wire not in own for wire in self.node.db.records)
+
+    def _later_dump(self) -> None:
+        def dump() -> None:
+            node = self.node
+            state = (node.counts.answered, len(node.db))
+            if node.wins is not None and state != self._dumped:
+                self._dumped = state
+                self._dump = asyncio.ensure_future(self._export_slowly())
+            self._later_dump()
+
+        self._driver.loop.call_later(self.configuration.tunables.wins_dump_interval, dump)
+
+    async def _export_slowly(self) -> None:
+        try:
+            await files.write_slowly(self._wins_dat, files.wins_lines(self.node, read_clock().wall))
+        except OSError as error:
+            self._shell.log.warning(f"{self._wins_dat}: {error.strerror}")
+
+    def _export_now(self) -> None:
+        try:
+            files.write(self._wins_dat, files.wins_lines(self.node, read_clock().wall))
+        except OSError as error:
+            self._shell.log.warning(f"{self._wins_dat}: {error.strerror}")
+
+    def _dump_namelist(self) -> None:
+        path = f"{self._shell.run_dir}/namelist.debug"
+        try:
+            files.write(path, files.namelist(self.node, read_clock().wall))
+        except OSError as error:
+            self._shell.log.warning(f"{path}: {error.strerror}")
+
+    def _write_pid_file(self) -> None:
+        path = self._shell.arguments.pidfile
+        if path:
+            files.write(path, iter([f"{os.getpid()}\n"]))
+
+
+class _Level(argparse.Action):
+    """nmbd's debug level: a number, 3 and above being what we call debug."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, value: Any, option: Any = None
+    ) -> None:
+        if not str(value).isdecimal():
+            parser.error(f"argument {option}: {value!r} is no level")
+        setattr(namespace, self.dest, int(value) >= 3)

@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What `/etc/pynmbd.conf` may say: the parameters of smb.conf(5) that a name service reads, under their names
+there (blanks and underscores are the same), and the tunables of net.netbios.
+
+Read PynmbdConfiguration and load. A file given by --config may as well be an smb.conf or a ksmbd.conf.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Sequence
+from ipaddress import IPv4Address
+
+import pydaemons
+from pydaemons.kit import conffile
+from pydaemons.netbios.node.settings import Settings as NodeSettings
+from pydaemons.netbios.node.settings import WinsServer
+from pydaemons.netbios.node.tunables import NetbiosTunables
+from pydaemons.nmbd import smbconf
+from pydaemons.nmbd.smbconf import Include
+from pydaemons.tunables.conf import Assignment, Problem, Severity
+from pydaemons.tunables.declare import Configuration, Settings, setting
+from pydaemons.tunables.kinds import Address, Bool, List, Refused, Text, quote
+from pydaemons.tunables.layers import Resolved
+
+DEEPEST_INCLUDE = 8
+
+
+class NetbiosName(Text):
+    """One NetBIOS name; `*` is none."""
+
+    def parse(self, text: str) -> str:
+        value = super().parse(text)
+        if value == "*" or any(letter in '\\/:?"<>|' for letter in value):
+            raise Refused(f"{quote(value)} is not a NetBIOS name", "want up to 15 letters, digits, - and _")
+        return value
+
+
+class WinsServers(Text):
+    """`ADDRESS`, or `TAG:ADDRESS`; several by blanks or commas."""
+
+    def parse(self, text: str) -> str:
+        value = super().parse(text)
+        for word in value.replace(",", " ").split():
+            try:
+                IPv4Address(word.rpartition(":")[2])
+            except ValueError:
+                raise Refused(
+                    f"{quote(word)} is not a WINS server", "want ADDRESS or TAG:ADDRESS (IPv4)"
+                ) from None
+        return " ".join(value.replace(",", " ").split())
+
+
+class Global(Settings, section="global"):
+    netbios_name = setting(
+        NetbiosName(15), "", doc="Our NetBIOS name; empty: the host name up to its first dot."
+    )
+    netbios_aliases = setting(
+        List(NetbiosName(15)), (), doc="Further names under which this host can be found."
+    )
+    workgroup = setting(NetbiosName(15, empty=False), "WORKGROUP", doc="The workgroup or domain we are in.")
+    netbios_scope = setting(
+        Text(200),
+        "",
+        doc="Scope of all names; hosts of different scopes do not see each other. Leave it empty.",
+    )
+    interfaces = setting(
+        List(Text(64)),
+        (),
+        doc="Networks to be on: interface names (with * and ?), addresses, or ADDRESS/PREFIX. Empty: every "
+        "interface that is up and can broadcast, but not the loopback.",
+    )
+    bind_interfaces_only = setting(
+        Bool(), False, doc="Take sockets on the addresses of those interfaces only, none on 0.0.0.0."
+    )
+    nbt_client_socket_address = setting(
+        Address(), "0.0.0.0", doc="Address of the socket that hears broadcasts."
+    )
+    wins_support = setting(Bool(), False, doc="Be a WINS server.")
+    wins_server = setting(
+        WinsServers(1000),
+        "",
+        doc="WINS servers to use: addresses that stand in for each other, or TAG:ADDRESS for several groups "
+        "of them, each of which gets our names. Not together with wins support.",
+    )
+    wins_proxy = setting(
+        Bool(), False, doc="Answer broadcasts for hosts of other networks out of the WINS server's names."
+    )
+    wins_hook = setting(
+        Text(1000),
+        "",
+        doc="Program run at every change of the WINS names, with the arguments add, refresh or delete, name, "
+        "suffix in hex, seconds to live, addresses. No shell is involved; names with characters other than "
+        "A-Z a-z 0-9 . _ - are not passed on.",
+    )
+    dns_proxy = setting(
+        Bool(), True, doc="WINS server: look host names up in the DNS when nobody registered them."
+    )
+    dos_charset = setting(Text(32, empty=False), "CP850", doc="Code page of names on the wire.")
+    server_role = setting(Text(64), "auto", doc="Only looked at to refuse an Active Directory controller.")
+    disable_netbios = setting(Bool(), False, doc="Refuse to start.")
+
+
+class PynmbdConfiguration(Configuration):
+    """All of it."""
+
+    daemon = "pynmbd"
+
+    def __init__(self) -> None:
+        self.smb = Global()
+        self.tunables: NetbiosTunables = NetbiosTunables()
+
+    def node_settings(self, host: str) -> NodeSettings:
+        """What the engine is told. `host` is the machine's name. Raises ValueError for what only shows when
+        all is known."""
+        smb = self.smb
+        short = host.partition(".")[0]
+
+        def expanded(text: str) -> str:
+            return smbconf.expand(text, host, pydaemons.__version__)
+
+        name = expanded(smb.netbios_name) or short
+        try:
+            "".encode(smb.dos_charset)
+        except LookupError:
+            raise ValueError(f"dos charset: {smb.dos_charset} is no code page known here") from None
+        if smb.wins_support and smb.wins_server:
+            raise ValueError("wins support and wins server exclude each other: leave one of them out")
+        if "active directory domain controller" in smb.server_role.lower():
+            raise ValueError("server role: an Active Directory controller has its own name service (nbtd)")
+        if smb.disable_netbios:
+            raise ValueError("disable netbios = yes")
+        return NodeSettings(
+            netbios_name=name.upper()[:15],
+            aliases=tuple(
+                alias.upper() for alias in map(expanded, smb.netbios_aliases) if alias.upper() != name.upper()
+            ),
+            workgroup=expanded(smb.workgroup).upper(),
+            scope=smb.netbios_scope,
+            charset=smb.dos_charset.lower(),
+            wins_support=smb.wins_support,
+            wins_servers=tuple(_wins_servers(smb.wins_server)),
+            wins_proxy=smb.wins_proxy,
+            dns_proxy=smb.dns_proxy,
+            wins_hook=tuple(shlex.split(smb.wins_hook)),
+        )
+
+
+def _wins_servers(text: str) -> list[WinsServer]:
+    found = []
+    for word in text.split():
+        tag, colon, address = word.rpartition(":")
+        found.append(WinsServer(tag if colon else "*", address))
+    return found
+
+
+def load(
+    configuration: PynmbdConfiguration, path: str, *, sets: Sequence[str] = (), required: bool = False
+) -> tuple[Resolved, list[str]]:
+    """As conffile.load, for smb.conf's syntax; and the parameters nobody here has heard of."""
+    passed_over: list[str] = []
+
+    def parse(text: str, file: str) -> tuple[list[Assignment], list[Problem]]:
+        assignments: list[Assignment] = []
+        problems: list[Problem] = []
+        _collect(text, file, assignments, problems, passed_over, depth=0)
+        return assignments, problems
+
+    resolved = conffile.load(configuration, path, sets=sets, required=required, parse=parse)
+    return resolved, passed_over
+
+
+def _collect(
+    text: str,
+    file: str,
+    assignments: list[Assignment],
+    problems: list[Problem],
+    passed_over: list[str],
+    *,
+    depth: int,
+) -> None:
+    """One file with what it includes, in place; the last word on a parameter counts."""
+    parsed = smbconf.parse(text, file)
+    problems += parsed.problems
+    passed_over += parsed.passed_over
+    for item in parsed.items:
+        if not isinstance(item, Include):
+            assignments.append(item)
+            continue
+        other = os.path.join(os.path.dirname(file), item.file)
+        if "%" in item.file or (item.replaces and os.path.abspath(other) == os.path.abspath(file)):
+            continue
+        if depth >= DEEPEST_INCLUDE:
+            problems.append(Problem(item.where, "include", "files include each other too deeply", ""))
+            return
+        try:
+            with open(other, encoding="utf-8", errors="surrogateescape") as stream:
+                included = stream.read()
+        except OSError as error:
+            severity = Severity.WARNING
+            problems.append(
+                Problem(item.where, "include", f"{item.file} cannot be read: {error.strerror}", "", severity)
+            )
+            continue
+        if item.replaces:
+            del assignments[:]
+        _collect(included, other, assignments, problems, passed_over, depth=depth + 1)
+        if item.replaces:
+            return

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""pynmbctl against a control socket that serves a node of fakes.ether; against pynmbd in tests/e2e."""
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fakes.ether import Ether
+from pydaemons.cli.nmbctl import VERBS, main
+from pydaemons.kit.control import Control
+from pydaemons.kit.log import Log
+from pydaemons.kit.varlink import Interface, Method
+from pydaemons.netbios.node import views, winsdat
+from pydaemons.netbios.node.settings import Settings
+from pydaemons.nmbd.control import interface
+
+
+class Served:
+    """A node behind a control socket, in a thread of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.ether = Ether()
+        self.node = self.ether.add(Settings("WINS", wins_support=True), "10.0.0.1").node
+        self.ether.run(2)
+        self.folder = folder
+        self.calls: list[str] = []
+        self._ready = threading.Event()
+        self._loop: asyncio.AbstractEventLoop
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
+        self._thread.start()
+        assert self._ready.wait(10)
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stop = asyncio.Event()
+        common = Interface(
+            "org.pydaemons.Daemon",
+            [
+                Method("Describe", lambda p, c: {"pid": 4711, "status": "well"}),
+                Method("Reload", lambda p, c: {"problems": ["f:1: wrong"]}),
+                Method(
+                    "SetDebug",
+                    lambda p, c: self.calls.append(f"debug {p['debug']}") or {},
+                    takes="(debug: bool)",
+                ),
+            ],
+        )
+        control = Control(str(self.folder), Log("test"))
+        control.claim()
+        await control.serve([common, interface(self)])
+        self._ready.set()
+        await self._stop.wait()
+        await control.close()
+
+    def close(self) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+
+    def ask(self, verb, arguments):
+        return views.answer(self.node, verb, arguments, self.ether.now)
+
+    def import_wins(self, text):
+        records, problems = winsdat.parse(text, "wins.dat")
+        for wire, packed in records.items():
+            self.node.db.put(wire, packed)
+        return len(records), problems
+
+    def export_wins(self):
+        path = self.folder / "wins.dat"
+        path.write_text("".join(winsdat.format_(self.node.db.records.items(), self.ether.now.wall)))
+        return str(path)
+
+    def shutdown(self):
+        self.calls.append("shutdown")
+
+
+@pytest.fixture
+def served(tmp_path) -> Iterator[Served]:
+    daemon = Served(tmp_path)
+    yield daemon
+    daemon.close()
+
+
+def run(served: Served, *words: str) -> int:
+    return main(["--socket", str(served.folder / "control"), *words])
+
+
+def test_every_verb_without_an_argument_works(served, capsys):
+    for words, verb in VERBS.items():
+        if words.split()[-1] in ("add", "delete", "import", "top", "force-election"):
+            continue
+        assert run(served, *words.split()) == 0, words
+        assert verb.help
+    assert served.calls == ["shutdown"]
+    assert "PONG from pid 4711" in capsys.readouterr().out
+
+
+def test_names_are_added_listed_and_deleted(served, capsys):
+    assert run(served, "wins", "add", "printer#20", "10.0.7.1", "10.0.7.2", "--ttl", "5000") == 0
+    assert run(served, "wins", "list", "PRINT*") == 0
+    out = capsys.readouterr().out.splitlines()
+    assert out[0] == "added PRINTER#20"
+    assert out[1].split()[0:4] == ["PRINTER#20", "unique", "P", "active"]
+    assert out[1].endswith("10.0.7.1 10.0.7.2")
+    assert run(served, "wins", "delete", "printer#20") == 0
+    assert run(served, "wins", "delete", "printer#20") == 1
+    assert "there is no PRINTER#20" in capsys.readouterr().err
+
+
+def test_answers_can_be_had_as_json(served, capsys):
+    assert run(served, "--json", "status") == 0
+    assert json.loads(capsys.readouterr().out)["status"]["name"] == "WINS"
+    assert run(served, "names", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["names"][0]["name"] == "WINS#00"
+
+
+def test_a_wins_dat_goes_out_and_comes_in(served, capsys, tmp_path):
+    lines = [f'"N{i}#20" 1795537718 10.0.0.4 64R' for i in range(2500)]
+    file = tmp_path / "old.dat"
+    file.write_text("\n".join(["VERSION 1 0", *lines, "rubbish", ""]))
+    assert run(served, "wins", "import", str(file)) == 0
+    out = capsys.readouterr().out
+    assert "imported 2500" in out
+    assert "problems: wins.dat" in out
+    copy = tmp_path / "copy.dat"
+    assert run(served, "wins", "export", str(copy)) == 0
+    assert set(lines) <= set(copy.read_text().splitlines())
+    file.write_text("something else")
+    assert run(served, "wins", "import", str(file)) == 1
+    assert run(served, "wins", "import", str(tmp_path / "missing")) == 1
+
+
+def test_levels_are_nmbds(served):
+    assert run(served, "debug", "10") == run(served, "debug", "1") == 0
+    assert served.calls == ["debug True", "debug False"]
+
+
+def test_top_shows_rates(served, capsys):
+    assert run(served, "top", "-i", "0.01", "-c", "3") == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+def test_what_is_not_there_yet_says_so(served, capsys):
+    assert run(served, "force-election") == 1
+    assert "no part in browser elections" in capsys.readouterr().err
+
+
+def test_a_daemon_that_does_not_run_is_an_error_and_wrong_usage_another(tmp_path, capsys):
+    assert main(["--socket", str(tmp_path / "none"), "status"]) == 1
+    assert "not running" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as left:
+        main(["nonsense"])
+    assert left.value.code == 2
