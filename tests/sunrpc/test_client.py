@@ -540,3 +540,38 @@ def test_no_reply_makes_it_stumble(data, right_xid):
     network.client.receive_reply(data, origin, network.now)
     network.run()
     assert len(network.outcomes) == 1
+
+
+@pytest.mark.parametrize(
+    "host",
+    [Host(port=None), Host(port=4045)],
+    ids=["not registered", "refused"],
+)
+def test_an_impatient_call_ends_with_the_first_word_that_it_cannot_be_delivered(host):
+    network = Network(host)
+    host.refuses = host.port is not None
+    port = 700 if host.refuses else None
+    network.client.call(
+        network.target(port=port),
+        5,
+        b"args",
+        schedule=TENS,
+        now=network.now,
+        done=network.done,
+        impatient=True,
+    )
+    network.run()
+    ((at, outcome),) = network.outcomes
+    assert isinstance(outcome, Unreachable)
+    assert at < TENS[0]
+
+
+def test_an_impatient_call_is_told_that_no_rpcbind_answers():
+    network = Network(host := Host())
+    host.refuses = True
+    network.client.call(
+        network.target(), 5, b"args", schedule=TENS, now=network.now, done=network.done, impatient=True
+    )
+    network.run()
+    assert [outcome for _, outcome in network.outcomes] == [Unreachable("its rpcbind: connection refused")]
+    assert network.client.deadline() is None

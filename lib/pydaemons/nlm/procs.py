@@ -8,7 +8,7 @@ A row says what a procedure takes and returns and which rule decides. From it fo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from pydaemons.engine.protocol import Now
@@ -51,6 +51,14 @@ class Rules(Protocol):
     def sm_notify(self, args: types.StatusArgs, call: Call, now: Now) -> Void: ...
 
 
+class Callbacks(Protocol):
+    """What a client of other lock managers decides (see CLIENT_ROWS)."""
+
+    def null(self, args: Void, call: Call, now: Now) -> Void: ...
+    def granted(self, args: types.ProbeArgs, call: Call, now: Now) -> types.Result: ...
+    def granted_result(self, args: types.Result, call: Call, now: Now) -> Void: ...
+
+
 class Row(NamedTuple):
     """One procedure."""
 
@@ -80,6 +88,8 @@ ROWS = (
     Row(23, "FREE_ALL", FREE_ALL_ARGS, VOID, "free_all", once=True),
 )
 BY_NAME = {row.name: row for row in ROWS}
+CLIENT_ROWS = (BY_NAME["NULL"], BY_NAME["GRANTED"])
+"""What a client offers that only waits for its locks and serves none."""
 CALLBACKS = frozenset((5, 10, 11, 12, 13, 14, 16))
 """Procedures that a server, or this host's status monitor, calls at a client: they come from hosts that need
 not be clients of ours, and their rules look for themselves who calls. GRANTED_RES is not one of them."""
@@ -88,12 +98,14 @@ Answer = Callable[[Call, int, bytes, Now], None]
 """`answer(call, procedure, result, now)`: call the `*_RES` procedure of the client that made `call`."""
 
 
-def program(rules: Rules, answer: Answer) -> Program:
+def program(rules: Rules | Callbacks, answer: Answer, rows: Sequence[Row] = ROWS) -> Program:
     """The lock manager's program: the rows, for every version."""
-    return Program(types.NLM_PROGRAM, "nlm", {v: _procedures(v, rules, answer) for v in VERSIONS})
+    return Program(types.NLM_PROGRAM, "nlm", {v: _procedures(v, rules, answer, rows) for v in VERSIONS})
 
 
-def _procedures(version: int, rules: Rules, answer: Answer) -> dict[int, Procedure]:
+def _procedures(
+    version: int, rules: Rules | Callbacks, answer: Answer, rows: Sequence[Row]
+) -> dict[int, Procedure]:
     table: dict[int, Procedure] = {}
 
     def add(
@@ -102,7 +114,7 @@ def _procedures(version: int, rules: Rules, answer: Answer) -> dict[int, Procedu
         if version > 1 or number <= LAST_VERSION_1:
             table[number] = Procedure(number, name, args, result, body, once=once)
 
-    for row in ROWS:
+    for row in rows:
         args, result = args_codec(row.args, version), result_codec(row.result, version)
         body: Body = getattr(rules, row.rule)
         if version != NEWEST:

@@ -324,8 +324,9 @@ class Server:
         return freed
 
     def drop_all(self, now: Now) -> int:
-        """Void everything and start a grace period, as the kernel's lockd does at SIGKILL."""
-        freed = len(self.table)
+        """Void everything and start a grace period, as the kernel's lockd does at SIGKILL. How many locks and
+        shares there were."""
+        freed = len(self.table) + len(self.shares)
         for blocked in self.grants:
             self.grants.settle(key_of(blocked), now)
         self.waiters.drop(lambda owner: True)

@@ -90,6 +90,7 @@ class Pending:
     __slots__ = (
         "done",
         "failure",
+        "impatient",
         "message",
         "oneway",
         "rebound",
@@ -109,6 +110,7 @@ class Pending:
         schedule: tuple[float, ...],
         done: Done | None,
         oneway: bool,
+        impatient: bool,
     ) -> None:
         self.target = target
         self.xid = xid
@@ -116,6 +118,7 @@ class Pending:
         self.schedule = schedule
         self.done = done
         self.oneway = oneway
+        self.impatient = impatient
         self.tries = 0
         self.sent_to: int | None = None
         """Port of the last sending; None before the first."""
@@ -159,12 +162,21 @@ class RpcClient:
         now: Now,
         done: Done | None = None,
         anonymous: bool = False,
+        impatient: bool = False,
     ) -> Pending:
         """Call, and tell `done` the outcome, later and once. `schedule` are the seconds to wait after each
         sending (see growing), so that its length is the number of sendings. `anonymous` calls by
-        AUTH_NONE."""
+        AUTH_NONE. `impatient` takes the first word that the host cannot be reached for the outcome (somebody
+        waits at a terminal) where others go on trying."""
         pending = self._pending(
-            target, procedure, args, tuple(schedule), done, anonymous=anonymous, oneway=False
+            target,
+            procedure,
+            args,
+            tuple(schedule),
+            done,
+            anonymous=anonymous,
+            oneway=False,
+            impatient=impatient,
         )
         host = target.host
         if self._in_flight[host] < IN_FLIGHT:
@@ -226,7 +238,9 @@ class RpcClient:
             target = pending.target
             if target.host == to.host and pending.sent_to == to.port and target.transport is failed.transport:
                 pending.failure = Unreachable(failed.error)
-                if target.port is None:
+                if pending.impatient:
+                    self._end(pending, now, pending.failure)
+                elif target.port is None:
                     self._ports.ask(_sought(target), pending, now, source=target.source)
         self._ports.unreachable(to, failed.transport, failed.error, now)
 
@@ -258,6 +272,7 @@ class RpcClient:
         *,
         anonymous: bool,
         oneway: bool,
+        impatient: bool = False,
     ) -> Pending:
         self.counts["calls"] += 1
         xid = self._next_xid()
@@ -269,7 +284,15 @@ class RpcClient:
             args=args,
             cred=None if anonymous else self._credential,
         )
-        return Pending(target, xid=xid, message=message, schedule=schedule, done=done, oneway=oneway)
+        return Pending(
+            target,
+            xid=xid,
+            message=message,
+            schedule=schedule,
+            done=done,
+            oneway=oneway,
+            impatient=impatient,
+        )
 
     def _next_xid(self) -> int:
         while True:
@@ -364,6 +387,8 @@ class RpcClient:
             if not port:
                 if not isinstance(pending.failure, Refused):
                     pending.failure = Unreachable(why)
+                if pending.impatient and self._flying.get(pending.xid) is pending:
+                    self._end(pending, now, pending.failure)
             elif pending.sent_to == port:
                 continue  # it went there already; its schedule says when again
             elif pending.oneway or self._flying.get(pending.xid) is pending:
