@@ -654,7 +654,7 @@ def test_dropping_all_voids_everything_and_starts_grace(world, one, two):
     one.lock()
     one.share(mode=3, access=3)
     two.wait()
-    assert world.engine.drop_all(world.now) == 1
+    assert world.engine.drop_all(world.now) == 2
     assert (len(world.server.table), len(world.server.shares), len(world.server.waiters)) == (0, 0, 0)
     assert two.lock() == nlm.GRACE
     assert two.lock(reclaim=True) == nlm.OK

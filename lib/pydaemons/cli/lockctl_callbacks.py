@@ -31,7 +31,7 @@ LOOPBACK = "127.0.0.1"
 PATIENCE = (0.5, 1.0)
 """Seconds after each sending to this host's own rpcbind."""
 OWNER = b"pylockctl"
-_YES = TRUTH.pack(Truth(value=True))
+_NO = TRUTH.pack(Truth(value=False))
 
 
 class Caller(Protocol):
@@ -143,7 +143,7 @@ class Callbacks:
             outcome = await self._ask(RpcbindProc.SET, RPCB.pack(row))
             if not isinstance(outcome, Success):
                 return f"this host's rpcbind does not register us: {words(outcome)}"
-            if outcome.result == _YES:
+            if outcome.result != _NO:
                 return ""
             port = await self._registered_port(row)
             if attempt or not port or not _is_free(row, port):

@@ -133,7 +133,14 @@ class Session:
     async def _lock(self) -> Status:
         request, report = self._request, self._report
         if request.wait is None:
-            status = await self._calls.lock(block=False)
+            try:
+                status = await self._calls.lock(block=False)
+            except InterruptedCommandError:
+                # the server may have granted it: what was to be held for a while only must not stay behind
+                if request.hold is not None:
+                    self._calls.interrupted.clear()
+                    await self._calls.unlock()
+                raise
             report.by = "reply" if status == Status.GRANTED else ""
         else:
             status = await self._wait(request.wait)

@@ -24,6 +24,7 @@ MEANING = {
     Status.FBIG: "denied: the range goes beyond what the server can lock",
     Status.FAILED: "failed at the server",
 }
+MEANINGS = {status.name: meaning for status, meaning in MEANING.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +142,8 @@ def holder_words(holder: dict[str, Any]) -> str:
 def words(report: Report) -> str:
     """A result for people, in a line."""
     request = report.request
-    status = Status[report.status]
-    if status != Status.GRANTED:
-        meaning = MEANING.get(status, f"the server answers {status.name}")
+    if report.status != Status.GRANTED.name:
+        meaning = MEANINGS.get(report.status, f"the server answers {report.status}")
         return f"{meaning}: {holder_words(report.holder)}" if report.holder else meaning
     span = f"{'write' if request.exclusive else 'read'} lock on {bytes_of(request.offset, request.length)}"
     match request.verb:
