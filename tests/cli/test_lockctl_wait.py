@@ -13,6 +13,7 @@ import pytest
 from fakes.lockserver import free_port
 from hosts import rpc
 from hosts.nlmcalls import Alock, lock
+from hosts.waiting import wait_for
 from pydaemons.cli import lockctl_wait
 from pydaemons.kit.sockets import bind_udp
 
@@ -22,12 +23,13 @@ WAYS = [(version, way) for version in ("--v1", "--v3", "--v4") for way in ("--ud
 
 @pytest.fixture
 def when_blocked(server):
-    """`when_blocked(action)`: does it in the server's thread as soon as a request waits."""
+    """`when_blocked(action)`: does it as soon as a request waits and its client has asked for whom (by TEST)."""
     threads = []
 
-    def start(action, count=1):
+    def start(action):
         def run():
-            server.wait_blocked(count)
+            server.wait_blocked()
+            wait_for(lambda: server.do(lambda: sum(server.engine.server.counts["TEST"])), what="a TEST")
             action()
 
         threads.append(threading.Thread(target=run))

@@ -178,4 +178,4 @@ class LockServer:
             await control.close()
 
     def _reload(self) -> dict[str, Any]:
-        return {"problems": self.problems, "usable": not self.problems}
+        return {"problems": self.problems}

@@ -295,15 +295,13 @@ def notify(daemon: ControlClient, arguments: argparse.Namespace) -> int:
 
 
 def reload(daemon: ControlClient, arguments: argparse.Namespace) -> int:
-    """Have the configuration read again."""
+    """Have the configuration read again. What is wrong with it is told; an unusable one changes nothing."""
     answer = daemon.call(f"{COMMON}.Reload")
     if arguments.json:
         _dump(answer)
     for problem in answer["problems"]:
         _complain(tables.cell(problem))
-    if not answer["usable"]:
-        raise DaemonError("the configuration is not usable; pylockd keeps the old one")
-    return OK
+    return FAILED if answer["problems"] else OK
 
 
 VERBS: Mapping[str, Callable[[ControlClient, argparse.Namespace], int]] = {

@@ -126,7 +126,7 @@ class Waiting:
 
     async def _words_of_blocked(self) -> str:
         holder = self._report.holder = await find_holder(self._calls)
-        words = f"blocked: {holder_words(holder) if holder else 'the holder is not told'}"
+        words = f"blocked: {holder_words(holder) if holder else 'by whom is not told'}"
         if self._callbacks.missing:
             words += f"; callbacks cannot reach this command ({self._callbacks.missing}): asking every second"
         return words
