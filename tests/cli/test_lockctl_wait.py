@@ -23,7 +23,7 @@ WAYS = [(version, way) for version in ("--v1", "--v3", "--v4") for way in ("--ud
 
 @pytest.fixture
 def when_blocked(server):
-    """`when_blocked(action)`: does it as soon as a request waits and its client has asked for whom (by TEST)."""
+    """`when_blocked(action)`: does it when a request waits and its client has asked for whom (by TEST)."""
     threads = []
 
     def start(action):
