@@ -320,7 +320,7 @@ class LockClient:
         if status == nlm.BLOCKED:
             self.remember(alock, exclusive, local)
         elif status == nlm.OK:
-            self.forget(alock)
+            self.forget(alock, exclusive)
         return status
 
     def wait(self, **where: object) -> int:
@@ -335,7 +335,7 @@ class LockClient:
 
     def cancel(self, *, exclusive: bool = True, block: bool = True, **where: object) -> int:
         alock = self.alock(**where)
-        self.forget(alock)
+        self.forget(alock, exclusive)
         arguments = nlm.cancel(self.version, alock, exclusive=exclusive, block=block)
         return self.result(nlm.CANCEL, arguments).status
 
@@ -352,11 +352,11 @@ class LockClient:
         assert reply is not None and reply.accepted == 0 and reply.body == b""
 
     def remember(self, lock: Alock, exclusive: bool, server: str = SERVER) -> None:
-        self.forget(lock)
+        self.forget(lock, exclusive)
         self.waits.append(Wait(lock, exclusive, server))
 
-    def forget(self, lock: Alock) -> None:
-        self.waits = [wait for wait in self.waits if wait.lock != lock]
+    def forget(self, lock: Alock, exclusive: bool) -> None:
+        self.waits = [wait for wait in self.waits if (wait.lock, wait.exclusive) != (lock, exclusive)]
 
     # ---- what comes to it
 
@@ -402,26 +402,20 @@ class LockClient:
         cookie, exclusive = reader.opaque(), bool(reader.u32())
         lock = Alock.read(reader, version)
         reader.done()
-        status: int | None = nlm.DENIED
-        for wait in self.waits:
-            mine = wait.lock
-            if (mine.fh, mine.svid, mine.offset, mine.length, wait.server) == (
-                *(lock.fh, lock.svid, lock.offset, lock.length),
-                send.source,
-            ):
-                status = nlm.OK
+        mine = [
+            wait
+            for wait in self.waits
+            if (wait.lock.fh, wait.lock.svid, wait.lock.offset, wait.lock.length, wait.exclusive, wait.server)
+            == (lock.fh, lock.svid, lock.offset, lock.length, exclusive, send.source)
+        ]
+        status: int | None = nlm.OK if mine else nlm.DENIED
         status = None if self.silent else nlm.DENIED if not self.willing else status
         status = status if self.says is None else self.says
         self.grants.append(
             Grant(self.world.clock.mono, procedure, version, send, cookie, exclusive, lock, status)
         )
         if status == nlm.OK:
-            self.waits = [
-                wait
-                for wait in self.waits
-                if (wait.lock.fh, wait.lock.svid, wait.lock.offset, wait.lock.length)
-                != (lock.fh, lock.svid, lock.offset, lock.length)
-            ]
+            self.waits = [wait for wait in self.waits if wait not in mine]
             self.accepted(lock, exclusive)
         if status is None:
             return
