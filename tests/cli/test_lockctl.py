@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 import hashlib
+import re
+import subprocess
 
 import pytest
 
+from house.tree import ROOT
 from pydaemons.cli import lockctl
 from pydaemons.cli.lockctl import CLIENT_VERBS, _request, _unambiguous, main, parser
 
@@ -133,3 +136,32 @@ def test_every_verb_has_help_and_exits_with_0(capsys):
             main([verb, "--help"])
         assert left.value.code == 0
         assert "--json" in capsys.readouterr().out
+
+
+def options():
+    """Every verb, and every long option of a verb."""
+    (verbs,) = (action for action in parser()._actions if action.dest == "verb")
+    for verb, sub in verbs.choices.items():
+        yield verb
+        for action in sub._actions:
+            yield from (word for word in action.option_strings if word.startswith("--") and word != "--help")
+
+
+@pytest.mark.parametrize("page", ["docs/man/pylockctl.8", "docs/completion/pylockctl"])
+def test_manual_and_completion_know_every_verb_and_option(page):
+    text = (ROOT / page).read_text().replace("\\-", "-")
+    missing = {word for word in options() if not re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", text)}
+    assert not missing
+
+
+@pytest.mark.needs("man")
+def test_the_manual_has_no_fault():
+    page = str(ROOT / "docs/man/pylockctl.8")
+    done = subprocess.run(
+        ["man", "--warnings", "-E", "UTF-8", "-l", "-Tutf8", "-Z", page],
+        capture_output=True,
+        timeout=60,
+        check=False,
+        env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "MANROFFSEQ": ""},
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
