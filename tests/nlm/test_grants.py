@@ -445,3 +445,19 @@ def test_readers_that_wait_together_are_told_together(world, one):
     world.run(0.01)
     assert [len(reader.grants) for reader in readers] == [1] * 50
     assert len(world.server.table) == 50
+
+
+def test_a_client_that_is_gone_holds_nothing_back_however_much_it_was_granted(world, one, two):
+    """Only 64 calls to one host are under way at a time: told one after the other its locks would come free in
+    hours."""
+    three = world.client(4)
+    for number in range(200):
+        one.lock(offset=number * 10)
+        assert two.wait(offset=number * 10, svid=number) == nlm.BLOCKED
+        assert three.wait(offset=number * 10, svid=number) == nlm.BLOCKED
+    two.silent = True
+    for number in range(200):
+        one.unlock(offset=number * 10)
+    world.run(HOURS / 10)
+    assert {grant.lock.offset for grant in three.grants} == {number * 10 for number in range(200)}
+    assert {address for address, *_ in world.locks()} == {three.address}

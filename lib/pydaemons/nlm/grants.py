@@ -20,12 +20,21 @@ from typing import NamedTuple, Protocol
 from pydaemons.engine.entropy import Entropy
 from pydaemons.engine.protocol import Now, Transport
 from pydaemons.engine.timers import Timers
-from pydaemons.nlm.hosts import Owner
+from pydaemons.nlm.hosts import Host, Owner
 from pydaemons.nlm.procs import BY_NAME, MSG, RESULT
 from pydaemons.nlm.types import NLM_PROGRAM, ProbeArgs, Status
 from pydaemons.nlm.versions import args_codec
 from pydaemons.nlm.waiters import Waiter
-from pydaemons.sunrpc.client import Outcome, Pending, RpcClient, Success, Target, growing
+from pydaemons.sunrpc.client import (
+    Outcome,
+    Pending,
+    RpcClient,
+    Success,
+    Target,
+    TimedOut,
+    Unreachable,
+    growing,
+)
 from pydaemons.sunrpc.program import Call
 from pydaemons.wire.errors import WireError
 
@@ -164,7 +173,7 @@ class Grants:
             if blocked is None:
                 continue
             if self._sent[key] >= TRIES:
-                self._refused(blocked, now)
+                self._gone(blocked.owner.host, now)
             else:
                 self._send(key, blocked, now)
 
@@ -202,6 +211,9 @@ class Grants:
             if self._open.get(key) is not blocked:
                 return
             pending = self._handles.pop(key)
+            if isinstance(outcome, TimedOut | Unreachable):
+                self._gone(blocked.owner.host, now)
+                return
             try:
                 status = RESULT.unpack(outcome.result, 0).status if isinstance(outcome, Success) else None
             except WireError:
@@ -221,6 +233,13 @@ class Grants:
             self._timers.set(key_of(blocked), now.mono + BUSY_CLIENT)
         else:
             self._refused(blocked, now)
+
+    def _gone(self, host: Host, now: Now) -> None:
+        """A client was told for minutes and said nothing. What else it is being told goes to others now too,
+        and not one lock after the other."""
+        for blocked in self:
+            if blocked.owner.host is host and self._open.get(key_of(blocked)) is blocked:
+                self._refused(blocked, now)
 
     def _refused(self, blocked: Blocked, now: Now) -> None:
         self.settle(key_of(blocked), now)
