@@ -178,4 +178,4 @@ class LockServer:
             await control.close()
 
     def _reload(self) -> dict[str, Any]:
-        return {"problems": self.problems}
+        return {"usable": not self.problems, "problems": self.problems}

@@ -8,7 +8,7 @@ import pytest
 import pydaemons
 from fakes.shell import ScriptedEngine, run_shell
 from pydaemons.engine.effects import Level
-from pydaemons.kit.common import COMMON, interfaces
+from pydaemons.kit.common import COMMON, Reloaded, interfaces
 from pydaemons.kit.daemon import Daemon
 from pydaemons.kit.varlink import Caller, ControlError, Interface, Method
 
@@ -71,7 +71,9 @@ def test_the_counts_are_those_of_the_shell():
 
 def test_a_reload_answers_with_what_was_wrong():
     def scenario(driver):
-        assert call(driver, "Reload", reload=lambda: ["a.conf:1: bad"]) == {"problems": ["a.conf:1: bad"]}
+        reloaded = Reloaded(usable=False, problems=["a.conf:1: bad"])
+        answer = call(driver, "Reload", reload=lambda: reloaded)
+        assert answer == {"usable": False, "problems": ["a.conf:1: bad"]}
 
     with_driver(scenario)
 

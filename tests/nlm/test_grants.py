@@ -448,8 +448,8 @@ def test_readers_that_wait_together_are_told_together(world, one):
 
 
 def test_a_client_that_is_gone_holds_nothing_back_however_much_it_was_granted(world, one, two):
-    """Only 64 calls to one host are under way at a time: told one after the other its locks would come free in
-    hours."""
+    """Only 64 calls to one host are under way at a time: told one after the other its locks would come free
+    in hours."""
     three = world.client(4)
     for number in range(200):
         one.lock(offset=number * 10)

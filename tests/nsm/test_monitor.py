@@ -309,3 +309,16 @@ def test_after_a_loss_the_clients_are_told_when_begun_and_can_be_monitored_again
     assert {send.to.host for send in again.sent()} == {CLIENT}
     again.watch()
     assert {"sm/10.0.0.2", "sm.bak/10.0.0.2"} <= set(again.files)
+
+
+def test_an_announcement_is_a_new_number_to_those_it_is_for_and_they_stay_monitored(house):
+    house.watch(local="10.0.0.1")
+    house.watch(OTHER)
+    assert house.monitor.announce(CLIENT, house.clock.now) == [CLIENT]
+    house.settle()
+    assert house.files["state"] == b"7\n"
+    assert {send.to.host for send in house.sent()} == {CLIENT}
+    assert set(house.monitor.hosts) == {CLIENT, OTHER}
+    assert sorted(house.monitor.announce(None, house.clock.now)) == [CLIENT, OTHER]
+    assert house.monitor.announce("198.51.100.1", house.clock.now) == []
+    assert house.monitor.state == 9

@@ -541,10 +541,10 @@ def statistics(session: Session, values: Values) -> int:
 
 
 def reload(session: Session, values: Values) -> int:
-    problems = session.link.call_common("Reload")["problems"]
-    for problem in problems:
+    answer = session.link.call_common("Reload")
+    for problem in answer["problems"]:
         session.complain(problem)
-    return 1 if problems else 0
+    return 0 if answer["usable"] else 1
 
 
 _NAMES = some("instance", "server process name")

@@ -301,7 +301,7 @@ def reload(daemon: ControlClient, arguments: argparse.Namespace) -> int:
         _dump(answer)
     for problem in answer["problems"]:
         _complain(tables.cell(problem))
-    return FAILED if answer["problems"] else OK
+    return OK if answer["usable"] else FAILED
 
 
 VERBS: Mapping[str, Callable[[ControlClient, argparse.Namespace], int]] = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from typing import NamedTuple
 
 import pydaemons
 from pydaemons.engine.effects import Level
@@ -15,7 +16,16 @@ from pydaemons.kit.varlink import Caller, Interface, Method, Value, service
 COMMON = "org.pydaemons.Daemon"
 
 
-def interfaces(daemon: Daemon, driver: Driver, reload: Callable[[], list[str]]) -> list[Interface]:
+class Reloaded(NamedTuple):
+    """What came of reading the configuration again."""
+
+    usable: bool
+    """Whether it is in force now."""
+    problems: list[str]
+    """What was wrong with it, and what may surprise although it is in force."""
+
+
+def interfaces(daemon: Daemon, driver: Driver, reload: Callable[[], Reloaded]) -> list[Interface]:
     """All that is served: org.varlink.service, the common interface, the daemon's."""
 
     def describe(parameters: Value, caller: Caller) -> Value:
@@ -30,7 +40,7 @@ def interfaces(daemon: Daemon, driver: Driver, reload: Callable[[], list[str]]) 
         return {"counts": dict(sorted(driver.counts.items()))}
 
     def read_again(parameters: Value, caller: Caller) -> Value:
-        return {"problems": reload()}
+        return reload()._asdict()
 
     def set_debug(parameters: Value, caller: Caller) -> Value:
         driver.log.level = Level.DEBUG if parameters["debug"] else Level.INFO
@@ -52,7 +62,7 @@ def interfaces(daemon: Daemon, driver: Driver, reload: Callable[[], list[str]]) 
         Method(
             "Reload",
             read_again,
-            gives="(problems: []string)",
+            gives="(usable: bool, problems: []string)",
             doc="Read the configuration again; done when the answer comes.",
             trusted=True,
         ),

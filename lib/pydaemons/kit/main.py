@@ -19,7 +19,7 @@ import pydaemons
 from pydaemons.engine.effects import Level
 from pydaemons.kit import sockets
 from pydaemons.kit.clock import StepWatch
-from pydaemons.kit.common import interfaces
+from pydaemons.kit.common import Reloaded, interfaces
 from pydaemons.kit.control import Control
 from pydaemons.kit.daemon import Daemon, Shell, StartError
 from pydaemons.kit.driver import Driver
@@ -242,14 +242,15 @@ class _Life:
         for number in (signal.SIGUSR1, signal.SIGUSR2):
             loop.add_signal_handler(number, self._daemon.signal, int(number))
 
-    def reload(self) -> list[str]:
-        """SIGHUP: read the configuration again; a wrong one changes nothing. What was wrong."""
+    def reload(self) -> Reloaded:
+        """SIGHUP: read the configuration again; a wrong one changes nothing."""
         self._notify.reloading()
         try:
             problems = self._read_again()
         finally:
             self._notify.ready(self._daemon.status())
-        return [str(problem) for problem in problems]
+        usable = all(problem.severity is not Severity.ERROR for problem in problems)
+        return Reloaded(usable, [str(problem) for problem in problems])
 
     def _read_again(self) -> Sequence[Problem]:
         daemon = self._daemon

@@ -188,8 +188,11 @@ class PylockdDaemon(Daemon):
         self._driver.settle()
 
     def notify(self, client: str | None) -> list[str]:
-        """Tell monitored clients that this server restarted."""
-        return []
+        """Tell monitored clients (or one) that this server restarted, so that they reclaim their locks."""
+        monitor = self.engine.monitor
+        if not isinstance(monitor, Monitor):
+            return []
+        return monitor.announce(client, read_clock())
 
     # -- how it is done
 

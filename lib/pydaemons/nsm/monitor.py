@@ -104,6 +104,20 @@ class Monitor:
         self._for_others = 0
         self.notifier.begin(self.state, now)
 
+    def announce(self, address: str | None, now: Now) -> list[str]:
+        """Tell one monitored host, or all, that we restarted, though no lock is lost: an administrator wants
+        them to reclaim (a service address moved here). They stay monitored. Whom it was told.
+
+        It takes a new state number: clients take no notice of one they heard before."""
+        hosts = [host for host in self.hosts.values() if address in (None, host.address)]
+        if hosts:
+            self.state = next_state(self.state)
+            self._effects.append(persist_state(self.state))
+            for host in hosts:
+                self.notifier.add(host, now)
+            self.notifier.begin(self.state, now)
+        return [host.address for host in hosts]
+
     # ---- the engine around it
 
     def begin(self, now: Now) -> None:
