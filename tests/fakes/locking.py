@@ -102,12 +102,16 @@ class World:
         allow: tuple[str, ...] = ("*",),
         privileged: bool = False,
         seed: int = 1,
+        codec: str = "opaque",
+        codec_at: tuple[str, ...] = (),
         **tunables: int,
     ) -> None:
         self.clock = Clock()
         self.origins = Origins(SERVER, PORT)
         self.settings = PylockdConfiguration()
         self.settings.pylockd.mode = mode
+        self.settings.handles.codec = codec
+        self.settings.handles.codec_at = codec_at
         self.settings.access.require_privileged_port = privileged
         for name, value in tunables.items():
             self.tune(name, value)

@@ -16,7 +16,8 @@ mode = auto                   # auto | host | embedded | off
 [nsm]
 mode = auto                   # auto | embedded | statd | off
 [handles]
-codec = opaque
+codec = opaque                # opaque | unfs3 | knfsd | ganesha-vfs | go-nfs | auto
+codec_at = 192.0.2.1=unfs3, 2001:db8::1=auto
 """
 
 
@@ -29,3 +30,4 @@ def test_a_file_with_every_section_is_taken() -> None:
     assert configuration.tunables.nlm_timeout == 12
     assert configuration.tunables.origin("nlm_timeout") == "/etc/pylockd.conf:5"
     assert configuration.access.allow == ("link", "127.0.0.0/8", "::1")
+    assert configuration.handles.codec_at == ("192.0.2.1=unfs3", "2001:db8::1=auto")

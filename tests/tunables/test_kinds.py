@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pydaemons.tunables import kinds
 from pydaemons.tunables.kinds import (
     Address,
+    AtAddress,
     Bool,
     Choice,
     ClientPattern,
@@ -40,6 +41,7 @@ ALL_KINDS: list[Any] = [
     kinds.Path(),
     kinds.Path(empty=True),
     Address(),
+    AtAddress(Choice("auto", "off")),
     ClientPattern(),
     List(ClientPattern()),
     List(Address(), empty=False),
@@ -157,7 +159,9 @@ def test_the_kind_built_from_a_spec_judges_alike(kind: Any, text: str) -> None:
         assert twin.parse(text) == value
 
 
-@pytest.mark.parametrize("spec", ["", "int", "int x", "quantum 1", "list 0 int 0..1", "text", "flags a"])
+@pytest.mark.parametrize(
+    "spec", ["", "int", "int x", "quantum 1", "list 0 int 0..1", "text", "flags a", "at int 0..1"]
+)
 def test_a_spec_nobody_knows_is_a_value_error(spec: str) -> None:
     with pytest.raises(ValueError):
         from_spec(spec)
@@ -171,3 +175,17 @@ print(sorted({"re", "typing", "dataclasses", "enum", "functools", "os"} & set(sy
     lib = str(Path(__file__).parents[2] / "lib")
     done = subprocess.run([sys.executable, "-ISc", code, lib], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("text", [" 192.0.2.1=auto", "192.0.2.1 = auto"])
+def test_a_word_for_an_address_is_kept_in_its_shortest_form(text: str) -> None:
+    assert AtAddress(Choice("auto", "off")).parse(text) == "192.0.2.1=auto"
+    assert AtAddress(Choice("auto", "off")).parse("2001:DB8:0::1=off") == "2001:db8::1=off"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "auto", "=auto", "host=auto", "192.0.2.1", "192.0.2.1=on", "192.0.2.1=auto=off"]
+)
+def test_a_word_for_an_address_needs_both(text: str) -> None:
+    with pytest.raises(Refused):
+        AtAddress(Choice("auto", "off")).parse(text)

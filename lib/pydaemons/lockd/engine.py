@@ -19,6 +19,7 @@ from pydaemons.engine.protocol import Now, Origin
 from pydaemons.lockd.access import Access
 from pydaemons.lockd.settings import PylockdConfiguration
 from pydaemons.nlm import procs
+from pydaemons.nlm.filehandle import Codecs
 from pydaemons.nlm.server import PRIVILEGED_PORTS, Monitor, Server
 from pydaemons.nlm.types import NLM_PROGRAM
 from pydaemons.nsm import procs as nsm_procs
@@ -32,6 +33,7 @@ from pydaemons.tunables.declare import TunableChanged
 GRACE_ENDED_ID = "5b0f3a7e3d3e4f0c9a3a0e1d5c7b2f61"
 GRACE_STARTED_ID = "a0c6a1c6a2f64a44b6b5b3f0f9f0d8e2"
 CLIENT_RESTARTED_ID = "c2f7d2f1b8e94f1fb43a4c8f1f6f0a93"
+RANDOM_HANDLES_ID = "3c1f0b5f6f0e4a55b0c7a8d9e2f41b76"
 REFUSED_ID = "e9d2b7c4a1f34d55a6c80f2b7e3d9f10"
 
 
@@ -90,6 +92,7 @@ class LockEngine:
         if isinstance(self.monitor, EmbeddedMonitor):
             programs = [*programs, nsm_procs.program(self.monitor)]
         self._locks_lost = locks_lost
+        self._effects: deque[Effect] = deque()
         self.server = Server(
             settings,
             monitor=self.monitor,
@@ -97,6 +100,7 @@ class LockEngine:
             entropy=entropy,
             hostname=hostname,
             forget=self.cache.forget,
+            key=self._file_key(),
             refuse=configuration.pylockd.mode == "refuse",
         )
         nlm = procs.program(self.server, self.server.answer)
@@ -104,7 +108,6 @@ class LockEngine:
             [nlm, *programs], admit=self._admit, cache=self.cache, replies=self.rpc.receive_reply
         )
         self.receive = self.service.receive
-        self._effects: deque[Effect] = deque()
         self._refused: set[str] = set()
         settings.bind(
             nsm_local_state=lambda: self.monitor.state,
@@ -206,6 +209,18 @@ class LockEngine:
         self.start_grace(now, f"a crash was simulated ({freed} locks)")
 
     # -- how it is done
+
+    def _file_key(self) -> Callable[[bytes, str], bytes] | None:
+        """`[handles]`: what the lock table knows a file by; None, and no detour, if that is the handle."""
+        handles = self.configuration.handles
+        if handles.codec == "opaque" and not handles.codec_at:
+            return None
+        at = dict(pair.split("=", 1) for pair in handles.codec_at)
+
+        def warn(text: str) -> None:
+            self.log(Level.WARNING, text, RANDOM_HANDLES_ID)
+
+        return Codecs(handles.codec, at, warn=warn).key
 
     def _changed(self, key: str, now: Now) -> None:
         if key == "fs.nfs.nlm_end_grace" and self.configuration.tunables.nlm_end_grace:

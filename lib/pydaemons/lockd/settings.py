@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What `/etc/pylockd.conf` may say: the tunables of fs.nfs and the sections that are set only there."""
 
+from pydaemons.nlm.filehandle import NAMES as CODECS
 from pydaemons.nlm.tunables import NlmTunables
 from pydaemons.tunables.declare import Configuration, Effect, Settings, setting
-from pydaemons.tunables.kinds import Bool, Choice, ClientPattern, Int, List
+from pydaemons.tunables.kinds import AtAddress, Bool, Choice, ClientPattern, Int, List
 
 
 class Pylockd(Settings, section="pylockd"):
@@ -55,10 +56,18 @@ class Nsm(Settings, section="nsm"):
 
 class Handles(Settings, section="handles"):
     codec = setting(
-        Choice("opaque", "unfs3", "knfsd", "ganesha-vfs", "go-nfs"),
+        Choice(*CODECS),
         "opaque",
         effect=Effect.AT_RESTART,
-        doc="How the file is found in a file handle; opaque takes the whole handle for the file.",
+        doc="How the file is found in a file handle, by the NFS server that makes them: opaque takes the "
+        "whole handle for the file, auto looks at each handle's shape.",
+    )
+    codec_at = setting(
+        List(AtAddress(Choice(*CODECS))),
+        (),
+        effect=Effect.AT_RESTART,
+        doc="Another codec for what comes to single addresses of this host, as 192.0.2.1=unfs3, where "
+        "several NFS servers share it.",
     )
 
 

@@ -80,7 +80,8 @@ class Monitor(Protocol):
 class Server:
     """State and rules of one lock manager. `forget(address)` is called when what was answered to a host means
     nothing any more; `refuse` makes every new lock fail with DENIED_NOLOCKS, so that clients fail fast
-    instead of hanging."""
+    instead of hanging. `key(fh, local)` gives the lock table's name of a file, from its handle and the
+    address of ours that it came to; without it that is the handle."""
 
     def __init__(
         self,
@@ -91,7 +92,7 @@ class Server:
         entropy: Entropy,
         hostname: bytes,
         forget: Callable[[str | None], None] = lambda address: None,
-        key: Callable[[bytes], bytes] | None = None,
+        key: Callable[[bytes, str], bytes] | None = None,
         refuse: bool = False,
     ) -> None:
         self.settings = settings
@@ -135,7 +136,7 @@ class Server:
         host = self.hosts.get(call.origin.peer.host, name, now)
         known = len(host.owners)
         owner = host.owner(svid, oh)
-        file = fh if self._key is None else self._key(fh)
+        file = fh if self._key is None else self._key(fh, call.origin.local.host)
         holder = self.table.lock(file, owner, start, end, exclusive)
         if holder is not None:
             if block:
@@ -175,7 +176,7 @@ class Server:
         owner = None if host is None else host.owners.get(svid)
         if owner is not None:
             start, end = span
-            file = fh if self._key is None else self._key(fh)
+            file = fh if self._key is None else self._key(fh, call.origin.local.host)
             if self.table.unlock(file, owner, start, end):
                 if self.grants:
                     self._settle_freed(file, owner, span, now)
@@ -195,7 +196,7 @@ class Server:
             return ProbeResult(args.cookie, self._no_lock(args.cookie, counts, args.fh, span).status, None)
         host = self.hosts.find(call.origin.peer.host)
         asker = None if host is None else host.owners.get(args.svid)
-        file = args.fh if self._key is None else self._key(args.fh)
+        file = args.fh if self._key is None else self._key(args.fh, call.origin.local.host)
         holder = self.table.test(file, asker, span[0], span[1], args.exclusive)
         if holder is None:
             counts[GRANTED] += 1
@@ -217,7 +218,7 @@ class Server:
             host = self.hosts.find(call.origin.peer.host)
             owner = None if host is None else host.owners.get(args.svid)
             if owner is not None:
-                file = args.fh if self._key is None else self._key(args.fh)
+                file = args.fh if self._key is None else self._key(args.fh, call.origin.local.host)
                 key = (file, owner, span[0], span[1], args.exclusive)
                 if self.waiters.cancel(*key) is None and self.grants.find(key) is not None:
                     self.grants.settle(key, now)
@@ -249,7 +250,7 @@ class Server:
             status = Status.FAILED
         else:
             host = self.hosts.get(call.origin.peer.host, args.caller_name, now)
-            file = args.fh if self._key is None else self._key(args.fh)
+            file = args.fh if self._key is None else self._key(args.fh, call.origin.local.host)
             if not self.shares.share(file, (host, args.oh), args.access, args.mode):
                 status = Status.DENIED
             elif not host.monitored:
@@ -265,7 +266,7 @@ class Server:
         else:
             host = self.hosts.find(call.origin.peer.host)
             if host is not None:
-                file = args.fh if self._key is None else self._key(args.fh)
+                file = args.fh if self._key is None else self._key(args.fh, call.origin.local.host)
                 self.shares.unshare(file, (host, args.oh), args.access, args.mode)
         self.counts["UNSHARE"][status] += 1
         return ShareResult(args.cookie, status, 0)

@@ -260,6 +260,26 @@ class Address:
         return value
 
 
+class AtAddress:
+    """A word for one address: `192.0.2.1=word`."""
+
+    name = "at"
+    unit = ""
+
+    def __init__(self, word: Choice) -> None:
+        self.word = word
+        self.range = f"address=word, a word out of: {word.range}"
+        self.right = f"ADDRESS=WORD, the word {word.right}"
+        self.spec = f"at {word.spec}"
+
+    def parse(self, text: str) -> str:
+        address, _, word = text.strip(BLANKS).partition("=")
+        return f"{Address().parse(address)}={self.word.parse(word)}"
+
+    def format(self, value: str) -> str:
+        return value
+
+
 class ClientPattern:
     """Who may talk to a daemon: address, network, host wildcard, @netgroup, `link`, `*`, as exports(5)."""
 
@@ -302,7 +322,7 @@ def _is_name(word: str, marks: str) -> bool:
 
 
 if TYPE_CHECKING:
-    TextKind = Choice | Text | Path | Address | ClientPattern
+    TextKind = Choice | Text | Path | Address | AtAddress | ClientPattern
 
 
 class List:
@@ -356,6 +376,10 @@ def from_spec(spec: str) -> AnyKind:
             return Path(empty=rest == "empty")
         case "address":
             return Address()
+        case "at":
+            word = from_spec(rest)
+            if isinstance(word, Choice):
+                return AtAddress(word)
         case "clients":
             return ClientPattern()
         case "list":
