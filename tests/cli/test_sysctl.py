@@ -2,6 +2,7 @@
 """The command as a whole; tests/e2e holds it beside sysctl(8) itself."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -159,3 +160,18 @@ def test_any_command_line_is_understood_or_refused(arguments: list[str]) -> None
         assert str(error)
     else:
         assert all(isinstance(operand, str) for operand in options.operands)
+
+
+@pytest.mark.parametrize("folder", ["lib/python{}.{}/dist-packages", "lib/python{}.{}/site-packages"])
+def test_it_finds_its_modules_where_it_is_installed(tree: SampleTree, tmp_path: Path, folder: str) -> None:
+    version = subprocess.check_output(
+        ["/usr/bin/python3", "-c", "import sys; print(*sys.version_info[:2])"], text=True
+    )
+    modules = tmp_path / "prefix" / folder.format(*version.split())
+    shutil.copytree(PYSYSCTL.parents[1] / "lib/pydaemons", modules / "pydaemons")
+    (tmp_path / "prefix/sbin").mkdir()
+    program = shutil.copy(PYSYSCTL, tmp_path / "prefix/sbin/pysysctl")
+    done = subprocess.run(
+        [program, "-n", "fs.sample.port"], capture_output=True, text=True, env=tree.environment(), check=False
+    )
+    assert (done.stdout, done.stderr) == ("0\n", "")

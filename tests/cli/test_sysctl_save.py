@@ -80,6 +80,14 @@ def test_a_key_named_is_saved_even_at_its_default_and_set_before(tree: SampleTre
     ]
 
 
+def test_keys_of_which_nobody_knows_what_a_restart_would_find_do_not_differ(tree: SampleTree) -> None:
+    assert tree.run("--diff", "--kernel", "kernel") == ("", "", 0)
+    file = tree.conf("etc/sysctl.d/50-x.conf", "kernel.ostype = Hurd\n")
+    assert tree.run("--diff", "--kernel", "kernel.ostype")[0] == (
+        f"kernel.ostype = Linux  (saved: Hurd, {file}:1)\n"
+    )
+
+
 def test_state_and_live_keys_are_never_saved(tree: SampleTree) -> None:
     assert tree.run("--save", "fs.sample.held", "fs.sample.stop") == ("", "", 0)
     assert not (tree.sysroot / NAME).exists()

@@ -72,6 +72,8 @@ def _differences(session: Session, found: list[Known]) -> list[Difference]:
     for known in found:
         row = known.row
         text, where = saved.get(to_path(known.key), ("", ""))
+        if not where and not row.get("default"):
+            continue  # nobody knows what a restart would find
         if not where:
             where = row.get("configured_by") or "default"
             if any(folder in where for folder in FOLDERS):

@@ -39,6 +39,7 @@ _SETTLE = 0.1  # a truncated file gets this long to be filled
 _REFRESH = 0.5  # live keys, while somebody reads the folder
 _RETRY = 5.0  # a folder that cannot be had, a disk that is full
 _SCHEMA_EVERY = 0.25
+_SAID = 256  # characters of a refused value in the journal
 _ROUNDS = 8  # of processing one key at a time, when writers keep us busy
 
 _TOUCHED = (
@@ -372,7 +373,7 @@ class RunTree:
                 raise Refused(f"{quote(text)} is too long", f"want {entry.kind.right}")
             change = self._tunables.set(name, text, RUNTIME)
         except Refused as refused:
-            fields = {"KEY": key, "OLD": before, "REFUSED": text, "RANGE": entry.kind.range}
+            fields = {"KEY": key, "OLD": before, "REFUSED": text[:_SAID], "RANGE": entry.kind.range}
             message = f"{key}: {refused.wrong}, refused; {refused.right}; {before} stays"
             self._log.log(Level.WARNING, message, fields, REFUSED_ID)
             return
