@@ -6,6 +6,7 @@ import select
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -256,6 +257,19 @@ def test_a_late_write_to_a_swapped_out_file_loses_against_a_newer_one(daemon: Da
     assert (daemon.keys.timeout, daemon.shows()) == (7, "7\n")
 
 
+def test_of_writes_seen_together_the_later_wins_wherever_it_went(daemon: Daemon) -> None:
+    file = daemon.folder / "timeout"
+    with open(file, "w") as stream:
+        daemon.settle()  # the empty file is swapped out under the writer's hands
+        file.chmod(0o644)  # an earlier event with the key's name
+        stream.write("6\n")
+        stream.flush()
+        os.utime(stream.fileno(), ns=(0, file.stat().st_mtime_ns))  # in one tick of the clock
+    file.write_text("7\n")
+    daemon.settle()
+    assert (daemon.keys.timeout, daemon.shows()) == (7, "7\n")
+
+
 def test_a_write_between_reading_and_swapping_is_taken(
     daemon: Daemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -284,8 +298,9 @@ with open(sys.argv[1], "w") as f:
     f.write("13")
 """
     with subprocess.Popen([sys.executable, "-IS", "-c", code, str(daemon.folder / "timeout")]) as writer:
+        start = time.monotonic() - daemon.now
         while writer.poll() is None:
-            daemon.now += 0.001
+            daemon.now = time.monotonic() - start  # a writer who is not let run is not a late one
             daemon.tree.process(daemon.now)
     assert writer.returncode == 0
     daemon.settle()

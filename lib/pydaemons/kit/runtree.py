@@ -88,6 +88,8 @@ class RunTree:
         self._watch = -1
         self._watch_above = -1
         self._shown: dict[str, Found] = {}
+        self._taken: dict[str, int] = {}
+        """when the write was made that was looked at last, by key"""
         self._settling: dict[str, float] = {}
         self._unwritten: set[str] = set()
         self._schema = NOTHING
@@ -142,12 +144,12 @@ class RunTree:
         """Look at what was written. At most one buffer of events, so that packets are not kept waiting."""
         if self._inotify is None:
             return
-        names: dict[str, int] = {}
+        names: dict[str, int] = {}  # in the order in which they were touched last
         gone = False
         for event in self._inotify.read():
             if event.mask & inotify.Q_OVERFLOW:
                 kept = self._folder.kept() if self._folder is not None else []
-                names.update(dict.fromkeys([*self._tunables.entries, *kept], inotify.CLOSE_WRITE))
+                names.update(dict.fromkeys([*kept, *self._tunables.entries], inotify.CLOSE_WRITE))
             elif event.watch == self._watch_above:
                 gone |= os.fsdecode(event.name) == self._relative.rpartition("/")[2]
             elif event.watch != self._watch:
@@ -159,7 +161,7 @@ class RunTree:
                 if event.mask & inotify.OPEN and name in self._tunables.entries:
                     self._opened = True
                 if event.mask & _TOUCHED:
-                    names[name] = names.get(name, 0) | event.mask
+                    names[name] = names.pop(name, 0) | event.mask
                 elif event.mask & inotify.MODIFY and name in self._tunables.entries:
                     self._settling.setdefault(name, now + _SETTLE)
         if gone:
@@ -312,11 +314,17 @@ class RunTree:
             if mask & inotify.CLOSE_WRITE or not self._untouched(folder, name):
                 self._look(folder, name, now, settled=False)
         elif (late := folder.find_late_write(name)) is not None:
-            key, found = late
-            shown = self._shown.get(key)
-            if found.data and shown is not None and folder.look(key).same(shown):
-                self._apply(key, found)
-                self._show(folder, key, now, anew=True)
+            self._take_late(folder, *late, now)
+
+    def _take_late(self, folder: TreeFolder, name: str, found: Found, now: float) -> None:
+        """Somebody wrote to a file that had been swapped out under his hands. That counts, unless the file
+        that has the name now was written since, or one written later has been taken already."""
+        shown = self._shown.get(name)
+        if not found.data or found.mtime < self._taken.get(name, 0):
+            return
+        if shown is not None and folder.look(name).same(shown):
+            self._apply(name, found)
+            self._show(folder, name, now, anew=True)
 
     def _untouched(self, folder: TreeFolder, name: str) -> bool:
         """Whether an event that is no write was our own doing. Asked before a live key is opened, since
@@ -367,6 +375,7 @@ class RunTree:
         key = self._tunables.key(name)
         text = (found.data or b"").decode("utf-8", "surrogateescape").removesuffix("\n")
         before = self._tunables.text(name)
+        self._taken[name] = found.mtime
         self._schema_dirty = True
         try:
             if found.cut:
