@@ -14,9 +14,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import Protocol
 
-from pydaemons.engine.effects import Level
 from pydaemons.tunables import schema
 from pydaemons.tunables.declare import Access, TunableChanged, Tunables
 from pydaemons.tunables.describe import describe
@@ -28,18 +26,13 @@ from . import inotify
 from .inotify import Inotify
 from .treefile import NOTHING, Found, inspect, remove, sign, touch, untouched
 from .treefolder import TreeFolder
+from .treejournal import TreeJournal, TreeLog
 
 DEFAULT_ROOT = "/run/pysysctl"
-REFUSED_ID = "5c1d0b6e0f4b4b0c9a4f6d1f3f1f7a01"
-"""MESSAGE_ID of a value that was put back"""
-CHANGED_ID = "5c1d0b6e0f4b4b0c9a4f6d1f3f1f7a02"
-"""MESSAGE_ID of a value that was changed"""
-
 _SETTLE = 0.1  # a truncated file gets this long to be filled
 _REFRESH = 0.5  # live keys, while somebody reads the folder
 _RETRY = 5.0  # a folder that cannot be had, a disk that is full
 _SCHEMA_EVERY = 0.25
-_SAID = 256  # characters of a refused value in the journal
 _ROUNDS = 8  # of processing one key at a time, when writers keep us busy
 
 _TOUCHED = (
@@ -53,14 +46,6 @@ _TOUCHED = (
 _WATCHED = _TOUCHED | inotify.UNMOUNT | inotify.MODIFY
 # The folder itself being removed is seen only from above: as long as we have it open, it is not gone.
 _WATCHED_ABOVE = inotify.DELETE | inotify.MOVED_FROM | inotify.MOVED_TO
-
-
-class TreeLog(Protocol):
-    """Where the tree tells what happened; `kit.log.Log` is one."""
-
-    def log(
-        self, level: Level, message: str, fields: Mapping[str, str] = ..., message_id: str | None = ...
-    ) -> None: ...
 
 
 class RunTree:
@@ -78,10 +63,10 @@ class RunTree:
     ) -> None:
         self._tunables = tunables
         self._daemon = daemon
-        self._log = log
         self._changed = changed
         self._root = root
         self._relative = to_path(tunables.prefix)
+        self._journal = TreeJournal(tunables, log, self.path)
         self._live = {e.name for e in tunables.entries.values() if e.access is not Access.STORED}
         self._inotify: Inotify | None = None
         self._folder: TreeFolder | None = None
@@ -98,7 +83,6 @@ class RunTree:
         self._refresh_at: float | None = None
         self._opened = False
         self._retry_at: float | None = None
-        self._complained = ""
 
     @property
     def path(self) -> str:
@@ -127,10 +111,10 @@ class RunTree:
             folder.sweep()
         except OSError as error:
             self._leave()
-            self._complain(error)
+            self._journal.unwritable(error)
             self._retry_at = now + _RETRY
             return
-        self._complained = ""
+        self._journal.well()
         self._retry_at = None
         for name in self._tunables.entries:
             self._show(folder, name, now)
@@ -246,7 +230,7 @@ class RunTree:
         for name in [*self._unwritten]:
             self._show(self._folder, name, now)
         if not self._unwritten:
-            self._complained = ""
+            self._journal.well()
 
     def _leave(self) -> None:
         for watch in (self._watch, self._watch_above):
@@ -262,19 +246,10 @@ class RunTree:
         self._settling.clear()
         self._unwritten.clear()
 
-    def _complain(self, error: OSError) -> None:
-        """Say once what is wrong with the folder, until it was well again."""
-        what = f"{self.path}: {error.strerror}"
-        if what != self._complained:
-            self._complained = what
-            self._log.log(
-                Level.WARNING, f"{what}; the values in force stay, and are shown when it can be written again"
-            )
-
     def _could_not_write(self, name: str, error: OSError, now: float) -> None:
         self._unwritten.add(name)
         self._retry_at = now + _RETRY
-        self._complain(error)
+        self._journal.unwritable(error)
 
     # --- readers ----------------------------------------------------------------------------------------
 
@@ -342,7 +317,7 @@ class RunTree:
             if not ours or found.mode != (0o644 if entry.writable else 0o444):
                 self._show(folder, name, now, anew=True)
         elif found.data is None:
-            self._say_replaced(name, found)
+            self._journal.replaced(name, found.what)
             self._show(folder, name, now, anew=True)
         elif not found.data and not settled:
             self._settling[name] = now + _SETTLE
@@ -371,34 +346,22 @@ class RunTree:
         self._retry_at = now + _SETTLE
 
     def _apply(self, name: str, found: Found) -> None:
-        entry = self._tunables.entries[name]
-        key = self._tunables.key(name)
+        """Put what was written in force, if it can be."""
         text = (found.data or b"").decode("utf-8", "surrogateescape").removesuffix("\n")
         before = self._tunables.text(name)
         self._taken[name] = found.mtime
         self._schema_dirty = True
         try:
             if found.cut:
-                raise Refused(f"{quote(text)} is too long", f"want {entry.kind.right}")
+                right = self._tunables.entries[name].kind.right
+                raise Refused(f"{quote(text)} is too long", f"want {right}")
             change = self._tunables.set(name, text, RUNTIME)
         except Refused as refused:
-            fields = {"KEY": key, "OLD": before, "REFUSED": text[:_SAID], "RANGE": entry.kind.range}
-            message = f"{key}: {refused.wrong}, refused; {refused.right}; {before} stays"
-            self._log.log(Level.WARNING, message, fields, REFUSED_ID)
+            self._journal.refused(name, before, text, refused)
             return
         if change is not None:
-            new = entry.kind.format(change.new)
-            fields = {"KEY": key, "OLD": before, "NEW": new, "ORIGIN": RUNTIME}
-            said = f"{new} written" if entry.access is Access.LIVE else f"{before} -> {new}"
-            self._log.log(Level.NOTICE, f"{key}: {said}", fields, CHANGED_ID)
+            self._journal.changed(name, before, change)
             self._changed(change)
-
-    def _say_replaced(self, name: str, found: Found) -> None:
-        key, value = self._tunables.key(name), self._tunables.text(name)
-        allowed = self._tunables.entries[name].kind.range
-        fields = {"KEY": key, "OLD": value, "REFUSED": found.what, "RANGE": allowed}
-        message = f"{key}: the file is {found.what}; put back with {value}"
-        self._log.log(Level.WARNING, message, fields, REFUSED_ID)
 
     def _wanted(self, name: str) -> bytes:
         return self._tunables.text(name).encode("utf-8", "surrogateescape") + b"\n"
@@ -467,4 +430,4 @@ class RunTree:
         except OSError as error:
             self._schema_dirty = True
             self._schema_written = now + _RETRY
-            self._complain(error)
+            self._journal.unwritable(error)
