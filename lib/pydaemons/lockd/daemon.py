@@ -121,8 +121,7 @@ class PylockdDaemon(Daemon):
         self.engine.reload()
         for change in changes:
             self._changed(change)
-        self._tree.publish(read_clock().mono)
-        self._tend_tree()
+        self._show_tree()
 
     def signal(self, number: int) -> None:
         """SIGUSR1: drop all locks. SIGUSR2: hand over to the next process."""
@@ -270,6 +269,15 @@ class PylockdDaemon(Daemon):
         tree.open(read_clock().mono)
         if tree.fileno() >= 0:
             driver.loop.add_reader(tree.fileno(), self._tree_changed)
+        self._tend_tree()
+        self.engine.grace_changed = self._show_tree_soon
+
+    def _show_tree_soon(self) -> None:
+        self._driver.loop.call_soon(self._show_tree)
+
+    def _show_tree(self) -> None:
+        """Values were changed from elsewhere."""
+        self._tree.publish(read_clock().mono)
         self._tend_tree()
 
     def _tree_changed(self) -> None:

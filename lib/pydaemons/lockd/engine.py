@@ -108,6 +108,8 @@ class LockEngine:
             [nlm, *programs], admit=self._admit, cache=self.cache, replies=self.rpc.receive_reply
         )
         self.receive = self.service.receive
+        self.grace_changed: Callable[[], None] = lambda: None
+        """Called when a grace period begins or ends, for who shows it."""
         self._refused: set[str] = set()
         settings.bind(
             nsm_local_state=lambda: self.monitor.state,
@@ -158,6 +160,7 @@ class LockEngine:
     def start_grace(self, now: Now, why: str) -> None:
         """Begin a grace period."""
         self.server.grace.start(now.mono)
+        self.grace_changed()
         seconds = self.server.grace.period()
         self.log(
             Level.NOTICE,
@@ -227,6 +230,7 @@ class LockEngine:
             self.end_grace()
 
     def _grace_ended(self) -> None:
+        self.grace_changed()
         self.log(Level.NOTICE, "grace period over", GRACE_ENDED_ID)
 
     def _admit(self, call: Call, now: Now) -> AuthStat | None:
