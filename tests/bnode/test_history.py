@@ -20,7 +20,7 @@ def lived():
     one.starts, one.start_time, one.last_error_name, one.error_signal = 7, 1000, "vol", 11
     one.goal, one.error_stop, one.retry_at, one.barred = Goal.SHUTDOWN, True, 1234.5, True
     one.window.opened, one.window.opened_wall, one.window.count, one.window.trips = 5, 1005, 11, 3
-    one.process("vol").pid, one.process("vol").restarts = 4711, 3
+    one.process("vol").pid, one.process("vol").begun, one.process("vol").restarts = 4711, 3, 4
     return one
 
 
@@ -29,7 +29,8 @@ def test_within_a_boot_everything_comes_back():
     record = history.unpack(history.pack(one, boot="b", ending=False))
     assert history.restore(other, record, boot="b")
     assert history.pack(other, boot="b", ending=False) == history.pack(one, boot="b", ending=False)
-    assert other.process("vol").pid == 4711 and other.window.count == 11 and other.retry_at == 1234.5
+    assert (other.process("vol").pid, other.process("vol").begun) == (4711, 3)
+    assert other.window.count == 11 and other.retry_at == 1234.5
 
 
 def test_after_another_boot_only_the_past_comes_back():

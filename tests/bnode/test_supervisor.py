@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,6 +20,7 @@ from pydaemons.bnode.events import (
     Connected,
     CoresSeen,
     Disconnected,
+    Exited,
     Forgotten,
     Found,
     Gone,
@@ -351,6 +353,24 @@ def test_restarts_while_away_are_counted_from_systemds_counter():
     world.crash()
     bnode = world.bnode("a")
     assert bnode.starts == 5 and bnode.window.count == 4 and bnode.processes[0].pid == 4711
+
+
+@pytest.mark.parametrize("seen", ["nothing", "the exit"])
+@pytest.mark.parametrize("begun", [True, False])
+def test_an_exit_around_a_crash_of_the_daemon_is_counted_once(seen, begun):
+    """The daemon dies before or after it has seen an exit, and the next comes before or after the restart."""
+    world = World()
+    world.create("a", *SLEEP)
+    world.run(1)
+    unit = world.units[A]
+    if seen == "the exit":
+        world.feed(Exited(A, unit.pid, 1, 0, False, world.mono, world.wall))
+    unit.restarts, unit.pid = 1, 4711 if begun else 0
+    world.crash()
+    if not begun:
+        unit.pid = 4711
+        world.feed(Started(A, 4711, world.wall, 1))
+    assert (world.bnode("a").starts, world.bnode("a").window.count) == (2, 1)
 
 
 def test_a_unit_that_ran_into_systemds_limit_while_away_is_an_error_stop():

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 
 import pytest
 from pystemd.dbusexc import DBusBaseError, DBusDisconnectedError, DBusNoSuchUnitError
@@ -50,15 +51,15 @@ class Bus:
     def __init__(self, units=(), properties=()):
         self.units, self.properties = list(units), dict(properties)
         self.calls, self.raising = [], []
-        self.read, self.write = os.pipe()
+        self.ours, self.theirs = socket.socketpair()
         self.jobs = 0
 
     def get_fd(self):
-        return self.read
+        return self.ours.fileno()
 
     def close(self):
-        os.close(self.read)
-        os.close(self.write)
+        self.ours.close()
+        self.theirs.close()
 
     def process(self):
         return Empty()
@@ -88,7 +89,7 @@ class Wired(Systemd):
         if isinstance(bus, Exception):
             raise bus
         self._bus = bus
-        self._loop.add_reader(bus.get_fd(), self._pump)
+        self._listen()
 
 
 def run(tmp_path, buses, story, *, wait=0.01):
@@ -158,8 +159,19 @@ def test_a_connection_that_fails_is_told_and_tried_again(tmp_path, monkeypatch):
 def test_a_connection_that_breaks_under_a_call_is_told(tmp_path):
     bus = Bus()
     bus.raising = [(b"StartTransientUnit", DBusDisconnectedError("gone"))]
-    events = run(tmp_path, [bus], lambda systemd, events: systemd.start(START))
-    assert [type(event) for event in events] == [Connected, Disconnected]
+
+    def story(systemd, events):
+        bus.theirs.close()
+        systemd.start(START)
+
+    assert [type(event) for event in run(tmp_path, [bus], story)] == [Connected, Disconnected]
+
+
+def test_a_connection_that_breaks_by_itself_is_told_although_the_library_is_silent(tmp_path, monkeypatch):
+    monkeypatch.setattr(systemd1, "RECONNECT", 0.01)
+    bus = Bus()
+    events = run(tmp_path, [bus, Bus()], lambda systemd, events: bus.theirs.close(), wait=0.1)
+    assert [type(event) for event in events] == [Connected, Disconnected, Connected]
 
 
 def test_a_start_is_one_call_and_its_signals_are_reported(tmp_path):

@@ -44,7 +44,9 @@ def pack(bnode: Bnode, *, boot: str, ending: bool) -> bytes:
         record["barred"] = bnode.barred
         record["window"] = [window.opened, window.opened_wall, window.count, window.trips]
         record["processes"] = {
-            process.part.name: [process.pid, process.restarts] for process in bnode.processes if process.pid
+            process.part.name: [process.pid, process.begun, process.restarts]
+            for process in bnode.processes
+            if process.pid
         }
     return json.dumps(record, separators=(",", ":")).encode()
 
@@ -73,7 +75,8 @@ def restore(bnode: Bnode, record: Mapping[str, Any], *, boot: str) -> bool:
         window = bnode.window
         window.opened, window.opened_wall, window.count, window.trips = record["window"]
         for process in bnode.processes:
-            process.pid, process.restarts = record["processes"].get(process.part.name, (0, 0))
+            kept = record["processes"].get(process.part.name, (0, 0, 0))
+            process.pid, process.begun, process.restarts = kept
     except (KeyError, TypeError, ValueError):
         return False
     return True

@@ -130,7 +130,7 @@ class Part:
 class Process:
     """One part of one bnode, and the unit that runs it."""
 
-    __slots__ = ("last_exit", "last_signal", "part", "pid", "restarts", "state", "unit")
+    __slots__ = ("begun", "last_exit", "last_signal", "part", "pid", "restarts", "state", "unit")
 
     def __init__(self, part: Part, unit: str) -> None:
         self.part = part
@@ -138,8 +138,10 @@ class Process:
         self.state = State.DOWN
         self.pid = 0
         """of the running process, or of the last one"""
+        self.begun = 0
+        """systemd's count of restarts of the unit at the last start we know of"""
         self.restarts = 0
-        """systemd's count of restarts of the unit, as last seen"""
+        """what that count must be, from the exits we know of"""
         self.last_exit = 0
         self.last_signal = 0
 

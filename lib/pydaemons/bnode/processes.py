@@ -84,7 +84,7 @@ class Processes:
             self._out.put(Unbar(bnode.name))
         if part.name == "file" and bnode.kind.name == "fs":
             self._out.put(Persist(salvage_file(bnode), b""))
-        process.restarts = 0
+        process.begun = process.restarts = 0
         self._out.put(
             StartUnit(
                 process.unit,
@@ -107,7 +107,7 @@ class Processes:
             bnode.window.open_for(now.mono, now.wall, self._tunables)
             self._count(bnode, process, now)
         process.pid = event.pid
-        process.restarts = event.restarts
+        process.begun = process.restarts = event.restarts
         bnode.start_time = int(event.wall)
         bnode.starts += 1
         command = bnode.commands[process.part.command]
@@ -122,6 +122,7 @@ class Processes:
     def _end(self, bnode: Bnode, process: Process, event: Exited, *, asked: bool, now: Now) -> None:
         bnode.window.open_for(event.mono, event.wall, self._tunables)
         process.pid = event.pid
+        process.restarts += 1
         process.last_exit, process.last_signal = event.code, event.signal
         bnode.last_any_exit = int(event.wall)
         error = event.code != 0 or (event.signal != 0 and event.signal not in ASKED_FOR)
@@ -238,20 +239,29 @@ class Processes:
                 if not bnode.error_stop:
                     self.error_stop(bnode, process, now)
             return False
-        missed = max(0, found.restarts - process.restarts)
-        if missed and continued:
-            self._out.log(Level.NOTICE, f"{label(bnode, process)} restarted {missed} times meanwhile")
-            bnode.starts += missed
-            bnode.last_any_exit = int(found.wall)
-            bnode.start_time = int(found.wall)
-            bnode.window.open_for(now.mono, now.wall, self._tunables)
-            bnode.window.count = min(bnode.window.count + missed, self._tunables.error_stop_limit)
-            self.check_bar(bnode, now)
+        if continued:
+            self._catch_up(bnode, process, found, now)
         elif not bnode.starts:
             bnode.starts, bnode.start_time = 1, int(found.wall)
         process.restarts = found.restarts
+        process.begun = found.restarts if found.pid else found.restarts - 1
         process.pid = found.pid or process.pid
         process.state = State.STOPPING if found.stopping else State.UP if found.pid else State.RESPAWNING
         if process.part.name == "file" and bnode.kind.name == "fs":
             bnode.salvage = False  # it runs, so the mark on the disk is about this very process
         return True
+
+    def _catch_up(self, bnode: Bnode, process: Process, found: Found, now: Now) -> None:
+        """Starts and exits that nobody watched; systemd has counted them. A restart that is still to come has
+        been counted too."""
+        starts = found.restarts - process.begun - (0 if found.pid else 1)
+        exits = found.restarts - process.restarts
+        if starts > 0:
+            bnode.starts += starts
+            bnode.start_time = int(found.wall)
+        if exits > 0:
+            self._out.log(Level.NOTICE, f"{label(bnode, process)} exited {exits} times meanwhile")
+            bnode.last_any_exit = int(found.wall)
+            bnode.window.open_for(now.mono, now.wall, self._tunables)
+            bnode.window.count = min(bnode.window.count + exits, self._tunables.error_stop_limit)
+            self.check_bar(bnode, now)

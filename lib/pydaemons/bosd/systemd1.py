@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 from collections import deque
 from collections.abc import Callable
 from itertools import count
@@ -64,6 +65,7 @@ class Systemd:
         self._log_dir = log_dir
         self._stop_dir = stop_dir
         self._bus: Any = None
+        self._descriptor = -1
         self._callbacks: list[Callable[..., None]] = []
         self._tracks: dict[str, Track] = {}
         self._paths: dict[bytes, str] = {}
@@ -119,13 +121,28 @@ class Systemd:
         self._bus = bus
         if sender is not None:
             self._call(b"Subscribe")
-        self._loop.add_reader(bus.get_fd(), self._pump)
+        self._listen()
+
+    def _listen(self) -> None:
+        """Have signals handled as they come. A descriptor of our own: sd-bus closes its one when the
+        connection breaks, and the next socket of this process would get the number."""
+        self._descriptor = os.dup(self._bus.get_fd())
+        self._loop.add_reader(self._descriptor, self._pump)
 
     def _drop(self) -> None:
+        if self._descriptor >= 0:
+            self._loop.remove_reader(self._descriptor)
+            os.close(self._descriptor)
+            self._descriptor = -1
         if self._bus is not None:
-            self._loop.remove_reader(self._bus.get_fd())
             self._bus.close()
             self._bus = None
+
+    def _hung_up(self) -> bool:
+        """Is nobody at the other end any more? (process() does not tell.)"""
+        poll = select.poll()
+        poll.register(self._descriptor, select.POLLHUP)
+        return bool(poll.poll(0))
 
     def _lost(self, error: Exception) -> None:
         self._drop()
@@ -182,6 +199,7 @@ class Systemd:
                 self._tell(known, known.vanished())
         except DBusBaseError as error:
             self._lost(error)
+            return
         self._plan_pump()
 
     def run(
@@ -235,7 +253,7 @@ class Systemd:
             if "UnitExists" in text and retries and self._find(track.name) is track:
                 self._reset(track.name)
                 self._loop.call_later(EXISTS_PAUSE, self._make, track, arguments, retries - 1)
-            elif "Disconnected" in type(error).__name__ or "NoReply" in type(error).__name__:
+            elif self._hung_up():
                 self._lost(error)
             else:
                 self._refused(track, text.splitlines()[0])
@@ -274,11 +292,14 @@ class Systemd:
         try:
             for _ in range(MOST_SIGNALS):
                 if self._bus.process().is_empty():
-                    return
+                    break
+            else:
+                self._plan_pump()
         except DBusBaseError as error:
             self._lost(error)
             return
-        self._plan_pump()
+        if self._hung_up():
+            self._lost(ConnectionResetError("it has hung up"))
 
     def _changed(self, message: Any) -> None:
         """PropertiesChanged of any unit; most are none of ours and are not even unpacked."""
