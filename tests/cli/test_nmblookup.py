@@ -62,12 +62,17 @@ def ask(served: Served, *words: str) -> int:
 
 def test_a_name_is_found_past_rubbish_and_strangers_answers(served, capsys):
     assert ask(served, "-U", "127.0.0.1", "alpha#20") == 0
-    assert capsys.readouterr().out == "127.1.0.1 ALPHA<20>\n"
+    assert capsys.readouterr().out == "querying ALPHA on 127.0.0.1\n127.1.0.1 ALPHA<20>\n"
 
 
 def test_a_name_nobody_has_is_said_in_nmblookups_words(served, capsys):
     assert ask(served, "-U", "127.0.0.1", "beta#20", "alpha") == 1
-    assert capsys.readouterr().out == "name_query failed to find name BETA#20\n127.1.0.1 ALPHA<00>\n"
+    assert capsys.readouterr().out.splitlines() == [
+        "querying BETA on 127.0.0.1",
+        "name_query failed to find name BETA#20",
+        "querying ALPHA on 127.0.0.1",
+        "127.1.0.1 ALPHA<00>",
+    ]
 
 
 def test_a_node_status_is_shown_as_nmblookup_shows_it(served, capsys):
@@ -88,8 +93,8 @@ def test_a_node_status_is_shown_as_nmblookup_shows_it(served, capsys):
 def test_flags_and_translation_can_be_asked_for(served, capsys):
     assert ask(served, "-U", "127.0.0.1", "-f", "-R", "ALPHA") == 0
     out = capsys.readouterr().out.splitlines()
-    assert "Recursion_Available" in out[1]
-    assert "Authoritative" in out[1]
+    assert "Recursion_Available" in out[2]
+    assert "Authoritative" in out[2]
 
 
 def test_masters_are_asked_for_by_their_suffix(served, capsys):

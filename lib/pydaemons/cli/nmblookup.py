@@ -158,6 +158,8 @@ def _query(asker: Asker, arguments: argparse.Namespace, wanted: name.Name) -> li
         _id(), name.pack(wanted), broadcast=broadcast, recursion_desired=arguments.recursion
     )
     found: dict[bytes, tuple[str, Packet, Nb]] = {}
+    if arguments.unicast is not None or arguments.broadcast is not None:
+        print(f"querying {_text(wanted)} on {arguments.unicast or arguments.broadcast}")
     for target in targets:
         for host, packet in asker.ask(request, target, port=arguments.port, many=broadcast):
             if packet.rcode:

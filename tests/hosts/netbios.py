@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Name services on a lab's hosts: pynmbd from this checkout and Samba's nmbd, under the same smb.conf.
+
+Each start_* returns when the program answers a node status on the wire, and raises AssertionError with its
+log when it does not. NetBIOS broadcasts stay in the lab.
+"""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+from hosts.holder import Process
+from hosts.lab import Host
+from hosts.waiting import wait_for
+from pydaemons.netbios import nspacket
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+RUN, STATE, TREE = "/run/pynmbd", "/run/pynmbd-state", "/run/pysysctl"
+
+SAMBA_FOLDERS = """
+lock directory = /run/nmbd/lock
+state directory = /run/nmbd/state
+cache directory = /run/nmbd/cache
+private dir = /run/nmbd/private
+pid directory = /run/nmbd/pid
+log level = 0
+"""
+
+
+def ask(host: Host, data: bytes, to: str, *, timeout: float = 1.0, port: int = 0) -> bytes | None:
+    """One datagram to port 137 from `host`, and its answer."""
+    with host.network(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("", port))
+        sock.settimeout(timeout)
+        sock.sendto(data, (to, 137))
+        try:
+            return sock.recv(2000)
+        except (TimeoutError, ConnectionError):
+            return None
+
+
+def _until_it_answers(host: Host, process: Process) -> None:
+    request = nspacket.status_request(1)
+
+    def answers() -> bool:
+        return not process.running or ask(host, request, host.address, timeout=0.05) is not None
+
+    wait_for(answers, what=f"{process.name} to answer\n{process.log[-2000:]}")
+    assert process.running, f"{process.name} ended with {process.popen.returncode}:\n{process.log[-2000:]}"
+
+
+def start_pynmbd(host: Host, conf: str, *words: str, wait: bool = True, name: str = "pynmbd") -> Process:
+    """pynmbd with this smb.conf; its folders are RUN, STATE and TREE."""
+    host.write("/run/pynmbd.conf", conf)
+    process = host.start(
+        "/usr/bin/env",
+        f"PYSYSCTL_ROOT={TREE}",
+        str(CHECKOUT / "bin/pynmbd"),
+        *("-F", "-s", "/run/pynmbd.conf", "--run-dir", RUN, "--state-dir", STATE, *words),
+        name=name,
+    )
+    if wait:
+        _until_it_answers(host, process)
+    return process
+
+
+def start_nmbd(host: Host, conf: str, *words: str) -> Process:
+    """Samba's nmbd with this smb.conf; what it keeps is below /run/nmbd."""
+    host.write("/run/smb.conf", conf + SAMBA_FOLDERS)
+    folders = [f"/run/nmbd/{part}" for part in ("lock", "state", "cache", "private", "pid")]
+    host.run("mkdir", "-p", "/run/samba", *folders, check=True)
+    process = host.start(
+        *("nmbd", "-F", "--no-process-group", "-s", "/run/smb.conf", "-l", "/run/nmbd", *words), name="nmbd"
+    )
+    _until_it_answers(host, process)
+    return process
+
+
+def ctl(host: Host, *words: str) -> str:
+    """pynmbctl on `host`; its output."""
+    done = host.run(str(CHECKOUT / "bin/pynmbctl"), "--socket", f"{RUN}/control", *words)
+    assert done.returncode == 0, f"pynmbctl {' '.join(words)}: {done.stdout}{done.stderr}"
+    return str(done.stdout)
