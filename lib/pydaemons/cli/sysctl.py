@@ -258,6 +258,13 @@ class Session:
                         text = place.read()
         return text
 
+    def not_shown(self, message: str) -> None:
+        """Something may not be read: a failure, unless everything there is was asked for."""
+        if "all" in self.options:
+            self.output.say(message)
+        else:
+            self.output.fail(message)
+
     def print_value(self, shown: str, text: str) -> None:
         """A value that was read, in the form the options ask for."""
         options, write = self.options, self.output.write
@@ -289,8 +296,7 @@ def show(session: Session, operand: str) -> None:
     if not operand:
         output.fail('"" is an unknown key')
         return
-    if "//" in path and path.strip("/"):
-        output.say(f"separators should not be repeated: {operand[_first_repeated(operand) :]}")
+    warn_of_separators(session, operand)
     try:
         place = session.find(path)
     except OutsideError:
@@ -303,7 +309,7 @@ def show(session: Session, operand: str) -> None:
                 show(session, name)
             if matched:
                 return
-        if error.errno != _ENOENT or "ignore" not in session.options:
+        if "ignore" not in session.options:
             output.fail(f"cannot stat {session.root_of(path)}: {error.strerror}")
         return
     try:
@@ -317,8 +323,12 @@ def show(session: Session, operand: str) -> None:
         place.close()
 
 
-def _first_repeated(operand: str) -> int:
-    return next((i for i in range(len(operand) - 1) if operand[i] in "./" and operand[i + 1] in "./"), 0)
+def warn_of_separators(session: Session, key: str) -> None:
+    """Two separators in a row are read as one."""
+    for index, mark in enumerate(key[1:]):
+        if mark in "./" and key[index] in "./" and ".." not in key.split("/"):
+            session.output.say(f"separators should not be repeated: {key[index:]}")
+            return
 
 
 def show_folder(session: Session, place: Place, dotted: str) -> None:
@@ -327,7 +337,7 @@ def show_folder(session: Session, place: Place, dotted: str) -> None:
         folder, names = place.tree.names(place)
     except OSError:
         path = session.root_of(dotted.translate(str.maketrans("./", "/.")))
-        session.output.fail(f'unable to open directory "{path}/"')
+        session.not_shown(f'unable to open directory "{path}/"')
         return
     show_names(session, place.tree, folder, names, f"{dotted}.")
 
@@ -358,7 +368,7 @@ def show_key(session: Session, place: Place, dotted: str, *, listed: bool) -> No
     try:
         session.print_value(dotted, session.read_value(place))
     except PermissionError:
-        session.output.fail(f"permission denied on key '{dotted}'")
+        session.not_shown(f"permission denied on key '{dotted}'")
     except OSError as error:
         if not listed:
             session.output.fail(f'reading key "{dotted}": {error.strerror}')
@@ -404,7 +414,9 @@ def run(session: Session) -> None:
 
         sysctl_files.apply_named(session)
     elif not options.operands:
-        output.fail(f"no variables specified\nTry `{PROGRAM} --help' for more information.")
+        raise UsageError("no variables specified")
+    elif {"names", "quiet"} <= options.flags:
+        raise UsageError("options -N and -q cannot coexist")
     else:
         for operand in options.operands:
             run_operand(session, operand)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import posix
 
 from pydaemons.tunables.keys import to_dotted, to_path
+from pydaemons.tunables.kinds import BLANKS
 from pydaemons.tunables.sysctld import FOLDERS, LAST_FILE, Line, parse, plan
 
 from .sysctl import Options, Session, UsageError
@@ -138,7 +139,9 @@ def apply(session: Session, files: Iterable[tuple[str, str]], *, known_only: boo
         found, bad = parse(text)
         lines += found
         for number in bad:
-            session.output.say(f"{file}({number}): invalid syntax, continuing...")
+            words = text.split("\n", number)[number - 1].strip(BLANKS)
+            if session.settable(words, words):
+                session.output.say(f"{file}({number}): invalid syntax, continuing...")
     written = {to_path(line.key) for line in lines if not line.is_glob}
     for line in lines:
         if line.value is None:

@@ -14,7 +14,7 @@ from pydaemons.tunables.keys import to_dotted, to_path
 from pydaemons.tunables.kinds import BLANKS, Refused
 from pydaemons.tunables.schema import Row
 
-from .sysctl import Session
+from .sysctl import Session, warn_of_separators
 from .sysctl_tree import OutsideError, Place, encode
 
 _EPERM, _ENOENT, _EACCES = 1, 2, 13
@@ -48,6 +48,7 @@ def set_key(session: Session, key: str, value: str, *, lenient: bool, known_only
     """Set one key and print it. `lenient` makes no failure count, `known_only` none of an unknown key."""
     output = session.output
     dotted, path = to_dotted(key), to_path(key)
+    warn_of_separators(session, key)
     failed = output.say if lenient else output.fail
     try:
         place = session.find(path)
@@ -55,7 +56,8 @@ def set_key(session: Session, key: str, value: str, *, lenient: bool, known_only
         output.fail(f"Path is not under {session.root_of('')}: {session.root_of(path)}")
         return
     except OSError as error:
-        if not (error.errno == _ENOENT and ("ignore" in session.options or known_only)) and not lenient:
+        unknown = error.errno == _ENOENT and known_only
+        if not unknown and "ignore" not in session.options and not lenient:
             output.fail(f"cannot stat {session.root_of(path)}: {error.strerror}")
         return
     try:
