@@ -24,10 +24,6 @@ STAMP = "/usr/local/bin/stamp"
 STEP = 0.0002
 PATIENCE = 60.0
 SILENT: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
-    "stdin": subprocess.DEVNULL,
-    "stdout": subprocess.DEVNULL,
-    "stderr": subprocess.DEVNULL,
-}
 """daemons must not keep our output open"""
 
 sys.path.insert(0, str(CHECKOUT / "lib"))
