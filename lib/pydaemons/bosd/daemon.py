@@ -54,10 +54,9 @@ from pydaemons.bosd.settings import PybosdConfiguration
 from pydaemons.bosd.systemd1 import Systemd
 from pydaemons.engine.effects import Level
 from pydaemons.engine.protocol import Now
-from pydaemons.kit.clock import now as read_clock
 from pydaemons.kit.daemon import Daemon, Shell, StartError
 from pydaemons.kit.driver import Driver
-from pydaemons.kit.runtree import DEFAULT_ROOT, RunTree
+from pydaemons.kit.treewatch import TreeWatch
 from pydaemons.kit.varlink import Interface
 from pydaemons.tunables.declare import TunableChanged
 
@@ -80,7 +79,6 @@ class PybosdDaemon(Daemon):
 
     def __init__(self) -> None:
         self.configuration: PybosdConfiguration = PybosdConfiguration()
-        self._tree_timer: asyncio.TimerHandle | None = None
 
     # -- the life of a daemon (kit.daemon)
 
@@ -156,7 +154,9 @@ class PybosdDaemon(Daemon):
         for number in (signals.SIGTERM, signals.SIGINT, signals.SIGQUIT):
             driver.loop.add_signal_handler(number, self._stop_all, int(number))
         driver.loop.add_signal_handler(signals.SIGFPE, driver.post, RestrictionLifted())
-        self._open_tree(driver)
+        self._tree = TreeWatch(
+            self.configuration.tunables, self.name, driver.loop, log=self._shell.log, changed=driver.post
+        )
         driver.post(CoresSeen(cores.listed(self.folders.log)))
         self.systemd.connect()
 
@@ -181,8 +181,7 @@ class PybosdDaemon(Daemon):
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
             text = file.read()
         self._driver.post(ConfigRead(text, path))
-        self._tree.publish(read_clock().mono)
-        self._tend_tree()
+        self._tree.publish()
 
     def signal(self, number: int) -> None:
         if number == signals.SIGUSR2:
@@ -317,33 +316,3 @@ class PybosdDaemon(Daemon):
                 os.unlink(f"{self._stop_dir}/{name}")
         for name in wanted - set(os.listdir(self._stop_dir)):
             os.close(os.open(f"{self._stop_dir}/{name}", os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o644))
-
-    # -- the tree of tunables
-
-    def _open_tree(self, driver: Driver) -> None:
-        self._tree = RunTree(
-            self.configuration.tunables,
-            daemon=self.name,
-            log=self._shell.log,
-            changed=driver.post,
-            root=os.environ.get("PYSYSCTL_ROOT", DEFAULT_ROOT),
-        )
-        self._tree.open(read_clock().mono)
-        if self._tree.fileno() >= 0:
-            driver.loop.add_reader(self._tree.fileno(), self._tree_changed)
-        self._tend_tree()
-
-    def _tree_changed(self) -> None:
-        self._tree.process(read_clock().mono)
-        self._tend_tree()
-
-    def _tend_tree(self) -> None:
-        """Have the tree's own deadlines kept."""
-        if self._tree_timer is not None:
-            self._tree_timer.cancel()
-        deadline = self._tree.deadline()
-        self._tree_timer = None if deadline is None else self._driver.loop.call_at(deadline, self._tick_tree)
-
-    def _tick_tree(self) -> None:
-        self._tree.tick(read_clock().mono)
-        self._tend_tree()

@@ -22,8 +22,8 @@ from pydaemons.kit.clock import now as read_clock
 from pydaemons.kit.daemon import Daemon, Shell
 from pydaemons.kit.driver import Driver
 from pydaemons.kit.interfaces import addresses
-from pydaemons.kit.runtree import DEFAULT_ROOT, RunTree
 from pydaemons.kit.sockets import BindError
+from pydaemons.kit.treewatch import TreeWatch
 from pydaemons.kit.varlink import Interface
 from pydaemons.lockd.access import Access
 from pydaemons.lockd.control import interface
@@ -55,7 +55,6 @@ class PylockdDaemon(Daemon):
         self.configuration: PylockdConfiguration = PylockdConfiguration()
         self.engine: LockEngine
         self.since = read_clock()
-        self._tree_timer: asyncio.TimerHandle | None = None
         self._handing_over = False
         self._publishing: asyncio.Task[None] | None = None
 
@@ -106,7 +105,10 @@ class PylockdDaemon(Daemon):
             nlm_version=lambda: pydaemons.__version__,
             nlm_grace_left=lambda: round(self.engine.server.grace.left(read_clock().mono)),
         )
-        self._open_tree(driver)
+        self._tree = TreeWatch(
+            configuration.tunables, self.name, driver.loop, log=shell.log, changed=self._written
+        )
+        self.engine.grace_changed = self._show_tree_soon
         await self._have_sockets(rpcbind)
         await self._publish()
         self._watch_links()
@@ -121,7 +123,7 @@ class PylockdDaemon(Daemon):
         self.engine.reload()
         for change in changes:
             self._changed(change)
-        self._show_tree()
+        self._tree.publish()
 
     def signal(self, number: int) -> None:
         """SIGUSR1: drop all locks. SIGUSR2: hand over to the next process."""
@@ -257,43 +259,8 @@ class PylockdDaemon(Daemon):
         """Have clients find us where we listen now."""
         await self.directory.publish(self.listeners.addresses(), self._nsm.addresses())
 
-    def _open_tree(self, driver: Driver) -> None:
-        root = os.environ.get("PYSYSCTL_ROOT", DEFAULT_ROOT)
-        tree = self._tree = RunTree(
-            self.configuration.tunables,
-            daemon=self.name,
-            log=self._shell.log,
-            changed=self._written,
-            root=root,
-        )
-        tree.open(read_clock().mono)
-        if tree.fileno() >= 0:
-            driver.loop.add_reader(tree.fileno(), self._tree_changed)
-        self._tend_tree()
-        self.engine.grace_changed = self._show_tree_soon
-
     def _show_tree_soon(self) -> None:
-        self._driver.loop.call_soon(self._show_tree)
-
-    def _show_tree(self) -> None:
-        """Values were changed from elsewhere."""
-        self._tree.publish(read_clock().mono)
-        self._tend_tree()
-
-    def _tree_changed(self) -> None:
-        self._tree.process(read_clock().mono)
-        self._tend_tree()
-
-    def _tend_tree(self) -> None:
-        """Have the tree's own deadlines kept."""
-        if self._tree_timer is not None:
-            self._tree_timer.cancel()
-        deadline = self._tree.deadline()
-        self._tree_timer = None if deadline is None else self._driver.loop.call_at(deadline, self._tick_tree)
-
-    def _tick_tree(self) -> None:
-        self._tree.tick(read_clock().mono)
-        self._tend_tree()
+        self._driver.loop.call_soon(self._tree.publish)
 
     def _written(self, change: TunableChanged) -> None:
         """A value was written to the tree."""

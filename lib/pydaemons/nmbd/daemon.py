@@ -23,6 +23,7 @@ from pydaemons.kit.daemon import Daemon, Shell, StartError
 from pydaemons.kit.driver import Driver, StateWriter
 from pydaemons.kit.main import NOT_CONFIGURED, USAGE
 from pydaemons.kit.sockets import BindError
+from pydaemons.kit.treewatch import TreeWatch
 from pydaemons.kit.varlink import Interface as ControlInterface
 from pydaemons.kit.varlink import Value
 from pydaemons.netbios.node import lmhosts, views, winsdat
@@ -44,7 +45,6 @@ from pydaemons.nmbd.interfaces import Watch, find, host_name
 from pydaemons.nmbd.listeners import Listeners
 from pydaemons.nmbd.settings import PynmbdConfiguration
 from pydaemons.nmbd.store import WinsStore
-from pydaemons.nmbd.treewatch import TreeWatch
 from pydaemons.tunables.declare import TunableChanged
 from pydaemons.tunables.layers import Resolved as ResolvedSettings
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The folder of tunables on an event loop: kit.runtree with its descriptor and its deadlines kept."""
+"""A daemon's folder of tunables on an event loop: kit.runtree with its descriptor and its deadlines kept.
+
+The root of the tree is $PYSYSCTL_ROOT, or /run/pysysctl."""
 
 from __future__ import annotations
 

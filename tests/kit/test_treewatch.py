@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""The tree on a loop: what is written is soon in force, what changed by other ways is shown."""
+
 import asyncio
 from pathlib import Path
 
 from pydaemons.kit.log import Log
+from pydaemons.kit.treewatch import TreeWatch
 from pydaemons.netbios.node.tunables import NetbiosTunables
-from pydaemons.nmbd.treewatch import TreeWatch
 
 
 def test_a_value_written_to_the_tree_is_in_force_soon(tmp_path: Path, monkeypatch):
