@@ -56,7 +56,7 @@ def test_for_writing_the_equals_sign_comes_with_the_key(tree: SampleTree) -> Non
 
 
 def test_every_option_is_offered(tree: SampleTree) -> None:
-    from pydaemons.cli.sysctl import _OWN_LONG, _SYSCTL_LONG  # noqa: PLC0415
+    from pydaemons.cli.sysctl_options import _OWN_LONG, _SYSCTL_LONG  # noqa: PLC0415
 
     assert complete(tree, "--") == sorted(f"--{name}" for name in (*_OWN_LONG, *_SYSCTL_LONG))
     assert complete(tree, "--prefix-") == ["--prefix-dir"]

@@ -8,11 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from fakes.tree import PYSYSCTL, SampleTree
-from pydaemons.cli.sysctl import USAGE, UsageError, parse_options
 
 
 @pytest.fixture
@@ -137,29 +134,6 @@ def test_reading_a_key_imports_nothing_slow(tree: SampleTree) -> None:
     slow = {"os", "re", "typing", "enum", "dataclasses", "argparse", "json", "glob", "functools", "site"}
     assert "pydaemons.cli.sysctl" in imported
     assert not imported & slow
-
-
-def test_help_names_every_option_that_is_understood() -> None:
-    from pydaemons.cli.sysctl import _OWN_LONG, _SYSCTL_LONG  # noqa: PLC0415
-
-    assert [name for name in (*_OWN_LONG, *_SYSCTL_LONG) if f"--{name}" not in USAGE] == []
-    page = (PYSYSCTL.parents[1] / "docs/man/pysysctl.8").read_text().replace("\\-", "-")
-    assert [name for name in (*_OWN_LONG, *_SYSCTL_LONG) if f"--{name}" not in page] == []
-
-
-def test_abbreviations_that_sysctl_knows_keep_their_meaning_beside_our_own_options() -> None:
-    for short, full in (("--l", "load"), ("--w", "write"), ("--s", "system"), ("--pat", "pattern")):
-        assert full in parse_options([short, "x"])
-
-
-@given(st.lists(st.text(alphabet="-=abnNpqrwxz .", max_size=6), max_size=5))
-def test_any_command_line_is_understood_or_refused(arguments: list[str]) -> None:
-    try:
-        options = parse_options(arguments)
-    except UsageError as error:
-        assert str(error)
-    else:
-        assert all(isinstance(operand, str) for operand in options.operands)
 
 
 @pytest.mark.parametrize("folder", ["lib/python{}.{}/dist-packages", "lib/python{}.{}/site-packages"])

@@ -12,7 +12,8 @@ from pydaemons.tunables.keys import to_dotted, to_path
 from pydaemons.tunables.kinds import BLANKS
 from pydaemons.tunables.sysctld import FOLDERS, LAST_FILE, Line, parse, plan
 
-from .sysctl import Options, Session, UsageError
+from .sysctl import Session
+from .sysctl_options import Options, UsageError
 from .sysctl_tree import encode, narrow
 from .sysctl_write import set_key
 
