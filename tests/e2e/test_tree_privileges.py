@@ -47,6 +47,7 @@ class Unprivileged:
         self.folder = root / "fs/sample"
         self.folder.mkdir(parents=True)
         os.chown(self.folder, NOBODY, NOBODY)
+        self.leave_behind()
         self.log_path = place / "log"
         tests = Path(__file__).resolve().parents[1]
         self.program = place / "program/bin/pysysctl"
@@ -58,6 +59,13 @@ class Unprivileged:
                 stderr=log,
             )  # fmt: skip
         wait_for(lambda: "open" in self.log)
+
+    def leave_behind(self) -> None:
+        """What a daemon that root tried out here has left."""
+        for name, text in ((".lock", ""), (".schema", "nonsense"), ("mode", "hard\n"), ("port", "99999\n")):
+            file = self.folder / name
+            file.write_text(text)
+            file.chmod(0o600 if name == ".lock" else 0o644)
 
     @property
     def log(self) -> str:
@@ -92,6 +100,13 @@ def test_root_sets_a_key_and_the_daemon_takes_over_the_file(daemon):
     (daemon.folder / "timeout").write_text("0x7")
     daemon.shows("7")
     assert (daemon.folder / "timeout").stat().st_uid == NOBODY
+
+
+def test_what_a_daemon_of_roots_left_is_in_nobodys_way(daemon):
+    daemon.shows("hard", "mode")
+    daemon.shows("0", "port")
+    assert "fs.sample.port: 99999 is out of range" in daemon.log
+    assert (daemon.folder / ".lock").stat().st_uid == NOBODY
 
 
 def test_others_read_every_key_and_set_none(daemon):

@@ -39,8 +39,7 @@ class TreeFolder:
         self._serial = 0
         self._lock = -1
         try:
-            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-            self._lock = os.open(LOCK, flags, 0o600, dir_fd=self.fd)
+            self._lock = self._open_lock()
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             self.close()
@@ -48,6 +47,15 @@ class TreeFolder:
         except OSError:
             self.close()
             raise
+
+    def _open_lock(self) -> int:
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            return os.open(LOCK, flags, 0o600, dir_fd=self.fd)
+        except PermissionError:
+            # left by a daemon that somebody ran as root; the folder is ours
+            os.unlink(LOCK, dir_fd=self.fd)
+            return os.open(LOCK, flags, 0o600, dir_fd=self.fd)
 
     def open_above(self) -> int:
         """A descriptor of the folder this one is in."""
