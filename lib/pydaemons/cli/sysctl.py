@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """pysysctl(8): sysctl(8) for the daemons' tunables. Behaves as procps 4.0.2 does unless its man page says
-otherwise under DIFFERENCES.
+otherwise under DIFFERENCES FROM sysctl(8).
 
 This module has the output and the reading of keys, which is what scripts want fast; with sysctl_options and
 sysctl_tree it imports nothing but what is built into the interpreter, and loads the rest when asked for it:
