@@ -22,6 +22,7 @@ from pydaemons.engine.effects import Effect, Log, Reply, Send, SendFailed
 from pydaemons.engine.protocol import Address, Now, Origin, Transport
 from pydaemons.lockd.access import Access
 from pydaemons.lockd.engine import LockEngine
+from pydaemons.lockd.localfs import LocalTable
 from pydaemons.lockd.settings import PylockdConfiguration
 
 SERVER = "10.0.0.1"
@@ -104,6 +105,7 @@ class World:
         seed: int = 1,
         codec: str = "opaque",
         codec_at: tuple[str, ...] = (),
+        local: LocalTable | None = None,
         **tunables: int,
     ) -> None:
         self.clock = Clock()
@@ -125,6 +127,7 @@ class World:
             hostname=b"server",
             monitor=lambda rpc, engine: self.monitor,
             programs=[],
+            local=local,
         )
         self.server = self.engine.server
         self.clients: dict[str, LockClient] = {}

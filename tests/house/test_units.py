@@ -64,3 +64,27 @@ def test_a_service_is_confined(unit):
         check=False,
     )
     assert done.returncode == 0, done.stdout[-400:] + done.stderr
+
+
+@pytest.mark.needs("systemd-analyze")
+def test_pylockd_stays_confined_when_it_may_open_files_by_handles(root):
+    place = root / "etc/systemd/system/pylockd.service.d"
+    place.mkdir(parents=True, exist_ok=True)
+    shutil.copy(UNITS / "pylockd.service.d/localfs.conf.example", place / "localfs.conf")
+    verified, judged = (
+        subprocess.run(
+            ["systemd-analyze", *words, f"--root={root}", "pylockd.service"],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        for words in (
+            ["verify", "--man=no", "--recursive-errors=no"],
+            ["security", "--offline=true", f"--threshold={EXPOSURE_LIMIT - 1}"],
+        )
+    )
+    shutil.rmtree(place)
+    assert (verified.returncode, verified.stderr) == (0, "")
+    assert "open_by_handle_at is allowed" in judged.stdout, "the drop-in was not read"
+    assert judged.returncode == 0, judged.stdout[-400:] + judged.stderr

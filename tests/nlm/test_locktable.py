@@ -103,6 +103,16 @@ class AgainstTheModel(RuleBasedStateMachine):
         start, end = span
         assert self.table.unlock(file, owner, start, real(end)) == self.model.unlock(file, owner, start, end)
 
+    @rule(file=files, span=spans)
+    def held(self, file, span):
+        start, end = span
+        found = set(self.table.held(file, start, real(end)))
+        assert found == {
+            Holder(*run[1:])
+            for run in self.model.runs()
+            if run[0] == file and run[2] < real(end) and start < run[3]
+        }
+
     @rule(owner=owners)
     def drop_owner(self, owner):
         freed = [file for file in FILES if self.model.unlock(file, owner, 0, SPACE)]

@@ -30,6 +30,8 @@ from pydaemons.lockd.control import interface
 from pydaemons.lockd.directory import Directory
 from pydaemons.lockd.engine import LockEngine, NamesFound, StatusMonitor, Unmonitored
 from pydaemons.lockd.listeners import Listeners
+from pydaemons.lockd.localfs import LocalTable
+from pydaemons.lockd.realfile import Mounts
 from pydaemons.lockd.registrar import Mode
 from pydaemons.lockd.settings import PylockdConfiguration
 from pydaemons.nsm.monitor import Monitor
@@ -88,6 +90,7 @@ class PylockdDaemon(Daemon):
             monitor=lambda rpc, engine: self._monitor(start, hostname, rpc, engine),
             programs=[],
             locks_lost=start.needs_grace,
+            local=self._local(),
         )
         return self.engine
 
@@ -214,6 +217,16 @@ class PylockdDaemon(Daemon):
                 settings=self.configuration.tunables,
             )
         return Unmonitored()
+
+    def _local(self) -> LocalTable | None:
+        """`[handles] mounts`: locks on the real files too."""
+        handles, log = self.configuration.handles, self._shell.log
+        if not handles.mounts:
+            return None
+        if handles.codec == "opaque" and not handles.codec_at:
+            log.warning("[handles] mounts does nothing without a codec whose handles tell the file")
+        mounts = Mounts(handles.mounts)
+        return LocalTable(mounts, limit=handles.max_files, clock=lambda: read_clock().mono, warn=log.warning)
 
     def _access(self) -> Access:
         return Access(self.configuration.access.allow, attached=_attached, resolve=self._resolve)

@@ -17,6 +17,7 @@ from pydaemons.engine.effects import Effect, Level, Log, SendFailed
 from pydaemons.engine.entropy import Entropy
 from pydaemons.engine.protocol import Now, Origin
 from pydaemons.lockd.access import Access
+from pydaemons.lockd.localfs import LocalTable
 from pydaemons.lockd.settings import PylockdConfiguration
 from pydaemons.nlm import procs
 from pydaemons.nlm.filehandle import Codecs
@@ -80,9 +81,10 @@ class LockEngine:
         monitor: Callable[[RpcClient, LockEngine], StatusMonitor],
         programs: list[Program],
         locks_lost: bool = False,
+        local: LocalTable | None = None,
     ) -> None:
         """`programs` are served beside NLM (and the status monitor, where it is ours); `locks_lost`: clients
-        held locks when the last life ended."""
+        held locks when the last life ended; `local`: where locks are taken on real files as well."""
         settings = configuration.tunables
         self.configuration = configuration
         self.access = access
@@ -92,6 +94,7 @@ class LockEngine:
         if isinstance(self.monitor, EmbeddedMonitor):
             programs = [*programs, nsm_procs.program(self.monitor)]
         self._locks_lost = locks_lost
+        self._local = local
         self._effects: deque[Effect] = deque()
         self.server = Server(
             settings,
@@ -101,6 +104,8 @@ class LockEngine:
             hostname=hostname,
             forget=self.cache.forget,
             key=self._file_key(),
+            table=local,
+            refusal=None if local is None else local.refusal,
             refuse=configuration.pylockd.mode == "refuse",
         )
         nlm = procs.program(self.server, self.server.answer)
@@ -128,12 +133,15 @@ class LockEngine:
         """Retransmissions, grants, the grace period, the monitor."""
         self.rpc.tick(now)
         self.monitor.tick(now)
+        if self._local is not None:
+            self._local.tick(self.server, now)
         if self.server.tick(now):
             self._grace_ended()
 
     def deadline(self) -> float | None:
         """When `tick` is wanted."""
-        times = (self.rpc.deadline(), self.monitor.deadline(), self.server.deadline())
+        local = None if self._local is None else self._local.deadline()
+        times = (self.rpc.deadline(), self.monitor.deadline(), self.server.deadline(), local)
         return min((t for t in times if t is not None), default=None)
 
     def handle(self, event: object, now: Now) -> None:
@@ -185,6 +193,8 @@ class LockEngine:
 
     def begin(self, now: Now) -> None:
         """The sockets stand: notify clients of what was lost, and wait for their reclaims."""
+        if self._local is not None:
+            self._local.begin(self.server)
         self.monitor.begin(now)
         if self._locks_lost:
             self.start_grace(now, "clients held locks when this server last stopped")
@@ -216,7 +226,7 @@ class LockEngine:
     def _file_key(self) -> Callable[[bytes, str], bytes] | None:
         """`[handles]`: what the lock table knows a file by; None, and no detour, if that is the handle."""
         handles = self.configuration.handles
-        if handles.codec == "opaque" and not handles.codec_at:
+        if handles.codec == "opaque" and not handles.codec_at and self._local is None:
             return None
         at = dict(pair.split("=", 1) for pair in handles.codec_at)
 

@@ -4,7 +4,7 @@
 from pydaemons.nlm.filehandle import NAMES as CODECS
 from pydaemons.nlm.tunables import NlmTunables
 from pydaemons.tunables.declare import Configuration, Effect, Settings, setting
-from pydaemons.tunables.kinds import AtAddress, Bool, Choice, ClientPattern, Int, List
+from pydaemons.tunables.kinds import AtAddress, Bool, Choice, ClientPattern, Int, List, Path
 
 
 class Pylockd(Settings, section="pylockd"):
@@ -68,6 +68,20 @@ class Handles(Settings, section="handles"):
         effect=Effect.AT_RESTART,
         doc="Another codec for what comes to single addresses of this host, as 192.0.2.1=unfs3, where "
         "several NFS servers share it.",
+    )
+    mounts = setting(
+        List(Path()),
+        (),
+        effect=Effect.AT_RESTART,
+        doc="Exported filesystems, by any path on each. Locks of files on them are taken on the files "
+        "themselves too, so that local programs and NFS clients exclude each other; pylockd needs a codec "
+        "whose handles tell the file, and more privileges (see file-handles.md).",
+    )
+    max_files = setting(
+        Int(1, 1048576),
+        16384,
+        effect=Effect.AT_RESTART,
+        doc="Files on these mounts with locks at once; one more is refused with NLM_DENIED_NOLOCKS.",
     )
 
 

@@ -121,6 +121,16 @@ class LockTable(Generic[O]):
                 seen.add(other)
                 yield other
 
+    def held(self, file: bytes, start: int, end: int) -> Iterator[Holder[O]]:
+        """The locks that have bytes of [start, end). The table must not change while this is read."""
+        entry = self._entries.get(file)
+        if entry is None:
+            return
+        if isinstance(entry, tuple):
+            entry = FewLocks((entry,))
+        for row in entry.conflicts(None, start, end, True):
+            yield Holder(*row)
+
     def drop_owner(self, owner: O) -> list[bytes]:
         """Free all locks of one owner; the files on which it had any. Reads through the files, as `drop`."""
         return self.drop(lambda other: other is owner)

@@ -81,7 +81,8 @@ class Server:
     """State and rules of one lock manager. `forget(address)` is called when what was answered to a host means
     nothing any more; `refuse` makes every new lock fail with DENIED_NOLOCKS, so that clients fail fast
     instead of hanging. `key(fh, local)` gives the lock table's name of a file, from its handle and the
-    address of ours that it came to; without it that is the handle."""
+    address of ours that it came to; without it that is the handle. `table` is where locks are kept, and
+    `refusal(file, exclusive)` the status to refuse one with for what the file is, or 0."""
 
     def __init__(
         self,
@@ -93,13 +94,15 @@ class Server:
         hostname: bytes,
         forget: Callable[[str | None], None] = lambda address: None,
         key: Callable[[bytes, str], bytes] | None = None,
+        table: LockTable[Owner] | None = None,
+        refusal: Callable[[bytes, bool], int] | None = None,
         refuse: bool = False,
     ) -> None:
         self.settings = settings
         self.refuse = refuse
         self.grace = Grace(settings)
         self.hosts = Hosts()
-        self.table: LockTable[Owner] = LockTable()
+        self.table: LockTable[Owner] = LockTable() if table is None else table
         self.waiters: Waiters[Owner, Request] = Waiters()
         self.shares: Shares[tuple[Host, bytes]] = Shares()
         self.grants = Grants(settings, rpc, entropy, hostname=hostname, give_up=self._not_wanted)
@@ -112,6 +115,7 @@ class Server:
         self._rpc = rpc
         self._forget = forget
         self._key = key
+        self._refusal = refusal
         self._idle: set[Host] = set()
         self._look_at: float | None = None
 
@@ -133,10 +137,13 @@ class Server:
         if span is None or not fh or full or self.refuse:
             return self._no_lock(cookie, self._locks, fh, span)
         start, end = span
+        file = fh if self._key is None else self._key(fh, call.origin.local.host)
+        if self._refusal is not None and (status := self._refusal(file, exclusive)):
+            self._locks[status] += 1
+            return Result(cookie, status)
         host = self.hosts.get(call.origin.peer.host, name, now)
         known = len(host.owners)
         owner = host.owner(svid, oh)
-        file = fh if self._key is None else self._key(fh, call.origin.local.host)
         holder = self.table.lock(file, owner, start, end, exclusive)
         if holder is not None:
             if block:
@@ -197,6 +204,9 @@ class Server:
         host = self.hosts.find(call.origin.peer.host)
         asker = None if host is None else host.owners.get(args.svid)
         file = args.fh if self._key is None else self._key(args.fh, call.origin.local.host)
+        if self._refusal is not None and (status := self._refusal(file, args.exclusive)):
+            counts[status] += 1
+            return ProbeResult(args.cookie, status, None)
         holder = self.table.test(file, asker, span[0], span[1], args.exclusive)
         if holder is None:
             counts[GRANTED] += 1
@@ -315,6 +325,10 @@ class Server:
         for file in files:
             self._serve(file, 0, EOF, now)
         return freed
+
+    def retry(self, file: bytes, now: Now) -> None:
+        """Bytes of a file may have become free by none of our doing: serve those who wait for it."""
+        self._serve(file, 0, EOF, now)
 
     def release_file(self, file: bytes, now: Now) -> int:
         """Free every lock on a file (by the lock table's key) and serve those who wait for it."""
