@@ -70,3 +70,15 @@ def test_an_idle_node_is_woken_for_nothing():
     station = ether.add(Settings("ALPHA"), "10.0.0.1")
     ether.run(5)
     assert station.node.deadline() is None
+
+
+def test_the_short_way_and_the_long_way_of_a_denial_give_the_same_answer():
+    ether = Ether()
+    ether.add(Settings("ALPHA", wins_support=True, dns_proxy=False), "10.0.0.1")
+    ether.run(2)
+    host = ether.host("10.0.0.9")
+    for text in ("NOBODY#20", "NOBODY#1b.scope", "*#1b"):
+        (short,) = host.ask(query(text), "10.0.0.1")
+        (long,) = host.ask(query(text) + b"\0", "10.0.0.1")
+        assert short == long
+        assert nspacket.unpack(short).rcode == 3

@@ -83,6 +83,8 @@ class Node:
         self._sources: dict[Origin, Source] = {}
         self._allow: tuple[IPv4Network, ...] = ()
         self._wins_allow: tuple[IPv4Network, ...] = ()
+        self._denying = False
+        """An unknown WINS name needs no further look: nobody else is asked."""
         self._rate = 1.0
         self._burst = 1.0
         self._effects: list[Effect] = []
@@ -133,6 +135,8 @@ class Node:
             if head == WINS_QUERY:
                 if data[-4:] == NB_IN:
                     answer = wins.answer_query(data[:2], data[12:-4], now.wall)
+                    if answer is None and self._denying:
+                        answer = wins.deny(data)
                     if answer is not None:
                         counts.answered += 1
                         return answer
@@ -276,6 +280,7 @@ class Node:
         tunables = self.tunables
         self.exchanges.port = tunables.nmb_port
         self.names.ttl = self._answers.ttl = tunables.max_ttl
+        self._denying = not self.settings.dns_proxy
         self._rate = float(tunables.query_rate)
         self._burst = float(tunables.query_burst)
         # our WINS servers challenge us as well as answer us, wherever they are
