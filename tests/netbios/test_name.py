@@ -125,3 +125,21 @@ def test_shortcuts_on_wire_forms_agree_with_the_decoded_name(value: Name, suffix
     assert changed == Name(value.label[:15] + bytes([suffix]), value.scope)
     raised = name.unpack(name.upper(wire))
     assert raised == Name(value.label[:15].upper() + value.label[15:], value.scope)
+
+
+@given(names, st.integers(0, 40), st.integers(0, 255))
+def test_a_plain_name_is_told_from_everything_else(value: Name, at: int, byte: int) -> None:
+    wire = name.pack(value)
+    assert name.is_plain(wire) is (not value.scope)
+    changed = bytearray(wire)
+    changed[min(at, len(wire) - 1)] = byte
+    try:
+        readable = name.read(bytes(changed), 0)[1] == 34 == len(changed)
+    except WireError:
+        readable = False
+    assert name.is_plain(bytes(changed)) is readable
+
+
+def test_the_two_odd_bytes_must_stand_at_the_ends() -> None:
+    assert not name.is_plain(b"A\x20" + b"A" * 31 + b"\0")
+    assert not name.is_plain(b"\x20" + b"A" * 31 + b"\0A")

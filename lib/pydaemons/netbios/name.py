@@ -22,6 +22,7 @@ LONGEST_KEPT = 272
 POINTERS = 8
 """Compression pointers followed in one name; honest packets use one. Each must also point backwards."""
 HALF_ASCII = bytes.maketrans(b"0123456789abcdef", b"ABCDEFGHIJKLMNOP")
+_LETTERS = b"ABCDEFGHIJKLMNOP"
 _HEX = bytes.maketrans(b"ABCDEFGHIJKLMNOP", b"0123456789abcdef")
 _TEXT = re.compile(
     r"(?P<name>.*?)(?:#(?P<hash>[0-9A-Fa-f]{1,2})|<(?P<angle>[0-9A-Fa-f]{2})>)(?:\.(?P<scope>.*))?", re.S
@@ -106,6 +107,11 @@ def unpack(wire: bytes) -> Name:
         labels.append(checked[at + 1 : at + 1 + size])
         at += 1 + size
     return Name(label, b".".join(labels))
+
+
+def is_plain(wire: bytes) -> bool:
+    """Is this the wire form of a name without a scope?"""
+    return len(wire) == 34 and wire[0] == 32 and wire[33] == 0 and not wire[1:33].translate(None, _LETTERS)
 
 
 def label_of(wire: bytes) -> bytes:

@@ -8,7 +8,7 @@ import pytest
 from fakes.claims import claim, query, release, wire
 from fakes.ether import Ether, Station
 from pydaemons.engine.protocol import Address, Origin, Transport
-from pydaemons.netbios import nspacket
+from pydaemons.netbios import name, nspacket
 from pydaemons.netbios.codes import CLASS_IN, Opcode, Rcode, RecordType
 from pydaemons.netbios.node.settings import Settings
 from pydaemons.netbios.nspacket import Packet, Question, Resource
@@ -58,6 +58,8 @@ def test_a_hundred_thousand_mutants_neither_break_it_nor_make_it_grow(network):
     list(station.node.drain())
     assert station.node.counts.bad > 5000
     assert len(station.node.exchanges) < 1100
+    for kept in station.node.db.records:
+        assert name.pack(name.unpack(kept)) == kept
     asker = ether.host("10.0.0.8")
     ether.run(10)
     assert len(asker.ask(query("ALPHA#20", recursion=False), "10.0.0.1")) == 1

@@ -16,6 +16,7 @@ from pydaemons.engine.effects import Effect, Leave, Level, Log
 from pydaemons.engine.entropy import Entropy
 from pydaemons.engine.events import ClockStepped
 from pydaemons.engine.protocol import Now, Origin
+from pydaemons.netbios import name
 from pydaemons.netbios.codes import GROUP, Opcode
 from pydaemons.netbios.node import views
 from pydaemons.netbios.node.events import (
@@ -48,7 +49,6 @@ CLAIM = Struct(">2sH8s34s4sHHHIHH4s")
 POINTED = 0xC00C
 FREQUENT_CLAIMS = frozenset((0x2900, 0x4000, 0x4800))
 """Registration, refresh (both numbers), unicast."""
-_LETTERS = b"ABCDEFGHIJKLMNOP"
 _CLAIMS = frozenset((Opcode.REGISTRATION, Opcode.MULTIHOMED, Opcode.REFRESH, Opcode.REFRESH_9))
 _REFRESHES = frozenset((Opcode.REFRESH, Opcode.REFRESH_9))
 STOP_REPEATS = 3
@@ -149,7 +149,7 @@ class Node:
                     and kind == 32
                     and klass == 1
                     and not nb_flags & GROUP
-                    and wire.translate(None, _LETTERS) == b"\x20\0"
+                    and name.is_plain(wire)
                     and data[60:62] == b"\0\6"
                 ):
                     answer = wins.claim_new(data, wire, ttl, nb_flags, address, now)

@@ -42,7 +42,6 @@ GRANTED = bytes.fromhex("ad80 0000 0001 0000 0000")
 POSITIVE = bytes.fromhex("8580 0000 0001 0000 0000")
 NEGATIVE = bytes.fromhex("8583 0000 0001 0000 0000")
 NULL_RECORD = bytes.fromhex("000a 0001 00000000 0000")
-_LETTERS = b"ABCDEFGHIJKLMNOP"
 NB_RECORD = Struct(">HHIHH4s")
 """Type, class, ttl, length, NB flags and address: an answer behind its name."""
 ONE_OWNER = Struct(">BHI4sI")
@@ -176,7 +175,7 @@ class WinsServer:
     def deny(self, data: bytes) -> bytes | None:
         """The negative answer to a plain query for a name in capitals; None: take the packet apart."""
         wire = data[12:-4]
-        if wire.translate(None, _LETTERS) != b"\x20\0" or name.upper(wire) != wire:
+        if not name.is_plain(wire) or name.upper(wire) != wire:
             return None
         return data[:2] + NEGATIVE + wire + NULL_RECORD
 
