@@ -8,7 +8,7 @@ from that host: an id has 16 bits only, and whoever can guess it could otherwise
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from pydaemons.engine.effects import Send
 from pydaemons.engine.entropy import Entropy
@@ -152,10 +152,12 @@ class Exchanges:
         """When `tick` is wanted."""
         return self._timers.deadline()
 
-    def drain(self) -> Iterator[Send]:
+    def drain(self) -> list[Send]:
         """What is to be sent."""
-        sends, self._sends = self._sends, []
-        return iter(sends)
+        sends = self._sends
+        if sends:
+            self._sends = []
+        return sends
 
     def _transmit(self, exchange: Exchange, now: Now) -> None:
         exchange.tries -= 1

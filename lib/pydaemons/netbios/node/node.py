@@ -80,6 +80,9 @@ class Node:
         self._answers = Answers(self.names, settings)
         self._prepared: dict[Subnet, dict[bytes, bytes]] = {}
         self._stale = False
+        self._deadline: float | None = None
+        self._deadline_stale = True
+        """Gathered anew only when one may have changed: a packet on a short way changes none."""
         self._sources: dict[Origin, Source] = {}
         self._allow: tuple[IPv4Network, ...] = ()
         self._wins_allow: tuple[IPv4Network, ...] = ()
@@ -156,6 +159,7 @@ class Node:
                     if answer is not None:
                         counts.answered += 1
                         return answer
+        self._deadline_stale = True  # nothing on the short ways above sets a deadline
         answer = self.rules.receive(data, origin, source, now)
         if answer is not None:
             counts.answered += 1
@@ -186,6 +190,7 @@ class Node:
 
     def tick(self, now: Now) -> None:
         """The deadline passed."""
+        self._deadline_stale = True
         self.exchanges.tick(now)
         self.names.tick(now)
         self.client.tick(now)
@@ -196,17 +201,21 @@ class Node:
 
     def deadline(self) -> float | None:
         """When `tick` is wanted."""
-        times = (
-            self.exchanges.deadline(),
-            self.names.deadline(),
-            self.client.deadline(),
-            self.wins.deadline() if self.wins is not None else None,
-            self._stop_at,
-        )
-        return min((at for at in times if at is not None), default=None)
+        if self._deadline_stale:
+            self._deadline_stale = False
+            times = (
+                self.exchanges.deadline(),
+                self.names.deadline(),
+                self.client.deadline(),
+                self.wins.deadline() if self.wins is not None else None,
+                self._stop_at,
+            )
+            self._deadline = min((at for at in times if at is not None), default=None)
+        return self._deadline
 
     def handle(self, event: object, now: Now) -> None:
         """Anything that is not a packet."""
+        self._deadline_stale = True
         match event:
             case InterfacesChanged(interfaces):
                 gone, new = self.subnets.replace(interfaces)
@@ -238,13 +247,16 @@ class Node:
         """What the shell must do now."""
         if self._stale:
             self._prepare()
+        found: list[Effect] = []
         if self.db.changed:
             changed, self.db.changed = self.db.changed, {}
             if self.wins is not None:
-                yield StoreNames("wins", None, changed)
-        yield from self.exchanges.drain()
-        effects, self._effects[:] = self._effects[:], []
-        yield from effects
+                found.append(StoreNames("wins", None, changed))
+        found += self.exchanges.drain()
+        if self._effects:
+            found += self._effects
+            self._effects.clear()
+        return iter(found)
 
     # ---- configuration
 

@@ -423,12 +423,12 @@ class WinsServer:
         expires = int(now.wall) + self._tunables.max_ttl
         members = tuple(Member(address, expires) for address in self._own_addresses)
         self._own_at = now.mono + min(OWN_RENEWAL, self._tunables.max_ttl / 2)
+        self.db.tick(now.mono, now.wall)  # has it begin to sweep
         if not members:
             return
         for wire, own in self._own.items():
             flags = self._node_type | (GROUP if own.group else 0)
             self.db.put(wire, Record(State.ACTIVE, flags, expires, members).pack())
-        self.db.tick(now.mono, now.wall)
 
     def _drop_own(self, wire: bytes, now: Now) -> None:
         record = self.db.find_live(wire, now.wall)
