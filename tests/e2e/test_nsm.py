@@ -107,6 +107,7 @@ def test_lost_locks_are_told_to_clients_and_reclaimed_in_grace(lab):
         assert f"address {lab.h2.address}\nname h2\nlocal {lab.h1.address}\n" in record.read_text()
         before = int((server.state_dir / "state").read_text())
         server.process.stop(signal.SIGTERM)
+        lab.h1.new_boot_id()  # as after a reboot: its journal of locks is of no use
         server = peers.start_pylockd(lab.h1, EMBEDDED)
         name, state, source, flavour = monitor.wait()
         assert (name, state, source[0], flavour) == ("h1", before + 2, lab.h1.address, 0)
@@ -124,6 +125,7 @@ def test_a_client_that_is_down_holds_nothing_up_and_is_told_later(lab):
     with client(lab, lab.h2) as one:
         assert one.lock(HANDLE) == nlm.STATUS_GRANTED
     server.process.stop(signal.SIGTERM)
+    lab.h1.new_boot_id()  # as after a reboot: its journal of locks is of no use
     lab.unplug(lab.h2)
     server = peers.start_pylockd(lab.h1, EMBEDDED)
     assert (server.state_dir / "sm.bak" / lab.h2.address).exists()
@@ -140,6 +142,7 @@ def test_notices_leave_from_the_address_the_client_mounted(lab):
     with nlm.Client(lab.h2, "10.97.0.99", 4045) as one:
         assert one.lock(HANDLE) == nlm.STATUS_GRANTED
     server.process.stop(signal.SIGTERM)
+    lab.h1.new_boot_id()  # as after a reboot: its journal of locks is of no use
     peers.start_pylockd(lab.h1, EMBEDDED)
     assert monitor.wait()[2][0] == "10.97.0.99"
 

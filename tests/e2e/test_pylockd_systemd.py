@@ -130,7 +130,7 @@ def test_a_reload_applies_what_is_right_and_keeps_the_old_when_it_is_wrong(machi
     assert machine.show("pylockd", "MainPID") == pid
 
 
-def test_killed_it_comes_back_on_the_same_ports_with_a_new_state_and_a_grace_period(
+def test_killed_without_its_journal_it_comes_back_with_a_new_state_and_a_grace_period(
     machine: SystemdHost,
 ) -> None:
     machine.systemctl("start", "pylockd")
@@ -139,7 +139,7 @@ def test_killed_it_comes_back_on_the_same_ports_with_a_new_state_and_a_grace_per
         assert alice.lock(FH) == nlm.STATUS_GRANTED
     state = int(machine.run("pysysctl", "-n", "fs.nfs.nsm_local_state").stdout)
     pid = machine.show("pylockd", "MainPID")
-    machine.run("kill", "-9", pid, check=True)
+    machine.run("sh", "-c", f"rm /run/pylockd/journal; kill -9 {pid}", check=True)
     wait_for(
         lambda: (
             machine.show("pylockd", "ActiveState") == "active" and machine.show("pylockd", "MainPID") != pid

@@ -18,7 +18,7 @@ from fakes.network import Clock, Origins
 from hosts import nlmcalls as nlm
 from hosts import rpc
 from hosts.nlmcalls import Alock, Result
-from pydaemons.engine.effects import Effect, Log, Reply, Send, SendFailed
+from pydaemons.engine.effects import Append, Effect, Log, Reply, Rewrite, Send, SendFailed
 from pydaemons.engine.protocol import Address, Now, Origin, Transport
 from pydaemons.lockd.access import Access
 from pydaemons.lockd.engine import LockEngine
@@ -130,6 +130,8 @@ class World:
             local=local,
         )
         self.server = self.engine.server
+        self.journal = list(self.engine.snapshot())
+        """What a process that is killed now would leave."""
         self.clients: dict[str, LockClient] = {}
         self.sent: list[tuple[float, Send]] = []
         self.logs: list[str] = []
@@ -171,6 +173,10 @@ class World:
                         self.later(lambda send=effect: self._deliver(send))
                 case Log(message=message):
                     self.logs.append(message)
+                case Append(data=data):
+                    self.journal.append(data)
+                case Rewrite(parts=parts):
+                    self.journal = list(parts)
                 case Reply():
                     raise AssertionError("the lock manager answers at once or calls")
                 case _:

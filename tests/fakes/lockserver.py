@@ -19,6 +19,7 @@ from pydaemons.engine.protocol import Now
 from pydaemons.kit import clock
 from pydaemons.kit.control import Control
 from pydaemons.kit.driver import Driver
+from pydaemons.kit.journalfile import JournalFile
 from pydaemons.kit.log import Log
 from pydaemons.kit.notify import Notifier
 from pydaemons.kit.sockets import bind_tcp, bind_udp
@@ -27,6 +28,7 @@ from pydaemons.lockd.access import Access
 from pydaemons.lockd.control import interface
 from pydaemons.lockd.engine import LockEngine
 from pydaemons.lockd.settings import PylockdConfiguration
+from pydaemons.nlm.journal import KIND, VERSION
 
 T = TypeVar("T")
 ADDRESSES = ("127.0.0.1", "::1")
@@ -164,6 +166,8 @@ class LockServer:
         )
         log = Log("lock server")
         self.driver = Driver(self.engine, self._loop, log=log, notify=Notifier())
+        self.driver.journal = journal = JournalFile(f"{self._folder}/journal", kind=KIND, version=VERSION)
+        assert journal.rewrite(self.engine.snapshot()) == ""
         control = Control(str(self._folder), log)
         try:
             for host in ADDRESSES:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import pytest
 
 from fakes.shell import run_shell, said, until
-from pydaemons.engine.effects import Effect, Leave, Level, Log, Persist, Reply
-from pydaemons.engine.events import Persisted, PersistFailed
+from pydaemons.engine.effects import Append, Effect, Leave, Level, Log, Persist, Reply, Rewrite
+from pydaemons.engine.events import AppendFailed, Persisted, PersistFailed
 from pydaemons.kit import driver as driver_module
 from pydaemons.kit import sockets
 from pydaemons.kit.driver import BUGS
@@ -257,3 +257,119 @@ def test_a_handler_that_fails_does_not_stop_the_others():
         assert driver.counts["exceptions"] == 1
 
     run_shell(scenario)
+
+
+# ---------------------------------------------------------------------- the journal
+
+
+class Tape:
+    """A journal that can be full."""
+
+    def __init__(self, happened):
+        self.happened = happened
+        self.full = False
+        self.parts = []
+
+    def append(self, data):
+        if self.full:
+            return "No space left on device"
+        self.happened.append(f"appended {data.decode()}")
+        self.parts.append(data)
+        return ""
+
+    def rewrite(self, parts):
+        if self.full:
+            return "No space left on device"
+        self.parts = list(parts)
+        return ""
+
+
+def test_the_journal_is_written_behind_the_state_and_before_the_answer():
+    happened = []
+
+    async def scenario(driver, engine):
+        driver.journal = Tape(happened)
+
+        def answer(data, origin):
+            engine.effects += [Append(b"lock"), Persist("host", b"1"), Log(Level.INFO, "x")]
+            return b"granted"
+
+        engine.answer = answer
+        client = udp_client(driver)
+        original = driver.commit
+
+        def commit():
+            assert original()
+            with pytest.raises(BlockingIOError):
+                client.recv(100)
+            return True
+
+        driver.commit = commit
+        client.send(b"call")
+        assert await said(client) == b"granted"
+        assert happened == ["wrote host", "appended lock"]
+
+    run_shell(scenario, state=Disk(happened))
+
+
+def test_while_the_journal_cannot_be_written_nothing_leaves_and_then_all_of_it(monkeypatch):
+    monkeypatch.setattr(driver_module, "PERSIST_RETRY", 0.02)
+
+    @dataclass(frozen=True, slots=True)
+    class CallBack(Effect):
+        pass
+
+    async def scenario(driver, engine):
+        tape = driver.journal = Tape([])
+        tape.full = True
+        called = []
+        driver.on(CallBack, lambda effect, now: called.append(effect))
+
+        def answer(data, origin):
+            if data != b"repeated":  # a repetition is answered without a fact of its own
+                engine.effects += [Append(data), CallBack()]
+            return b"to " + data
+
+        def handle(event, now):
+            engine.events.append(event)
+            if isinstance(event, AppendFailed):
+                engine.effects.append(Rewrite(iter([b"everything"])))
+
+        engine.answer, engine.handle = answer, handle
+        client = udp_client(driver)
+        for data in (b"one", b"repeated", b"two"):
+            client.send(data)
+            await until(lambda data=data: data in engine.received)
+        await until(lambda: len(engine.events) > 2)
+        with pytest.raises(BlockingIOError):
+            client.recv(100)
+        assert not called
+        assert sum("cannot write the journal" in line for line in driver.log.lines) == 1
+        tape.full = False
+        assert sorted([await said(client) for _ in range(3)]) == [b"to one", b"to repeated", b"to two"]
+        assert tape.parts == [b"everything"]
+        await until(lambda: len(called) == 2)
+        client.send(b"three")
+        assert await said(client) == b"to three"
+        assert tape.parts == [b"everything", b"three"]
+
+    run_shell(scenario)
+
+
+def test_a_rewrite_that_fails_does_not_hold_up_answers():
+    async def scenario(driver, engine):
+        tape = driver.journal = Tape([])
+        tape.rewrite = lambda parts: "No space left on device"
+        client = udp_client(driver)
+
+        def answer(data, origin):
+            engine.effects += [Append(data), Rewrite([b"all"])]
+            return data
+
+        engine.answer = answer
+        client.send(b"one")
+        assert await said(client) == b"one"
+        assert tape.parts == [b"one"]
+
+    driver = run_shell(scenario)
+    assert driver.counts["journal rewrites failed"] == 1

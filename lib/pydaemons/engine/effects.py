@@ -7,7 +7,7 @@ The common ones live here; a daemon may add its own (StartUnit, ...) by deriving
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING
@@ -52,6 +52,21 @@ class Persist(Effect):
 
     name: str
     data: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Append(Effect):
+    """Add `data` to the daemon's journal, the state that outlives the process but not the machine. Answers of
+    the same batch wait for it, and so does all else the batch led to."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrite(Effect):
+    """Replace the journal by `parts`, which say the same as all that was appended (read once, at once)."""
+
+    parts: Iterable[bytes]
 
 
 class Level(IntEnum):

@@ -31,3 +31,11 @@ class Persisted:
     """A Persist that had failed is on disk after all."""
 
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class AppendFailed:
+    """The journal could not be written. What was not appended is gone: only a Rewrite brings it back in step.
+    Until one succeeds all answers wait, and this is told again every second."""
+
+    error: str

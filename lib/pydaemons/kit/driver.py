@@ -3,9 +3,9 @@
 
 Every batch goes the same way, whatever brought it (datagrams of a wakeup, records of a read, events, the
 deadline): the clock is read once; the engine takes the packets and returns replies; `commit` drains its
-effects and carries out the Persist ones; then, and only then, the replies leave; `finish` carries out the
-other effects in their order and arms the one timer from `deadline()`. Packets do not pass through asyncio's
-protocols: kit.batch and kit.streams read them from `loop.add_reader` callbacks.
+effects and carries out what is to be kept (Persist, then Append); then, and only then, the replies leave;
+`finish` carries out the other effects in their order and arms the one timer from `deadline()`. Packets do not
+pass through asyncio's protocols: kit.batch and kit.streams read them from `loop.add_reader` callbacks.
 
 A bug of ours in an engine costs the packet that met it: it is logged in hex and dropped. When that repeats,
 the daemon leaves, for systemd to restart it.
@@ -16,12 +16,12 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from time import monotonic
 from typing import Any, Protocol, TypeVar
 
-from pydaemons.engine.effects import Effect, Leave, Level, Log, Persist, Reply, Send
-from pydaemons.engine.events import Persisted, PersistFailed
+from pydaemons.engine.effects import Append, Effect, Leave, Level, Log, Persist, Reply, Rewrite, Send
+from pydaemons.engine.events import AppendFailed, Persisted, PersistFailed
 from pydaemons.engine.protocol import Engine, Now, Origin, Transport
 from pydaemons.kit import clock
 from pydaemons.kit.batch import DatagramPort
@@ -45,6 +45,9 @@ HEX_SHOWN = 2048
 BUG_ID = "7c1d0a6f3f0c4f7d9b0f4a2b6f2f6d11"
 """MESSAGE_ID of an exception of the engine."""
 
+JOURNAL_ID = "0e6b6f5d5a2c4c43a1f6f1c0b8a7d9e4"
+"""MESSAGE_ID of a journal that cannot be written, or can again."""
+
 EffectType = TypeVar("EffectType", bound=Effect)
 
 
@@ -56,6 +59,16 @@ class StateWriter(Protocol):
 
     def retry(self) -> dict[str, str]:
         """Try again what failed; what still fails."""
+
+
+class JournalWriter(Protocol):
+    """What carries out Append and Rewrite effects (kit.journalfile)."""
+
+    def append(self, data: bytes, /) -> str:
+        """Add to it; why not, or empty. After a failure only `rewrite` helps."""
+
+    def rewrite(self, parts: Iterable[bytes], /) -> str:
+        """Replace it; why not, or empty."""
 
 
 class Driver:
@@ -83,6 +96,8 @@ class Driver:
         """Resolved when the daemon shall end."""
         self.datagrams = Datagrams(self)
         self.streams = Streams(self)
+        self.journal: JournalWriter | None = None
+        """Where Append effects go; a daemon whose engine has any puts it there."""
         self._state = state
         self._handlers: dict[type[Effect], Callable[[Any, Now], None]] = {}
         self._effects: list[Effect] = []
@@ -94,6 +109,10 @@ class Driver:
         self._failing: dict[str, str] = {}
         self._retry: asyncio.TimerHandle | None = None
         self._held: deque[tuple[Origin, bytes]] = deque(maxlen=HELD_REPLIES)
+        self._unwritten = ""
+        """Why the journal cannot be written, as long as it cannot."""
+        self._waiting: deque[Effect] = deque(maxlen=HELD_REPLIES)
+        """What must not be done before it can."""
         self._unknown: set[type[Effect]] = set()
         self.on(Reply, self._reply)
         self.on(Send, self._send)
@@ -148,23 +167,31 @@ class Driver:
         except Exception as error:
             self.failed(error, None, None)
             effects = []
-        if not effects:
+        if not effects and not self._unwritten:
             return True
-        persist = [effect for effect in effects if isinstance(effect, Persist)]
-        if not persist:
-            self._effects += effects
+        persist: list[Persist] = []
+        journal: list[Append | Rewrite] = []
+        later = self._effects
+        for effect in effects:
+            if isinstance(effect, Append | Rewrite):
+                journal.append(effect)
+            elif isinstance(effect, Persist):
+                persist.append(effect)
+            else:
+                later.append(effect)
+        kept = not persist or self._persist(persist)
+        for each in journal:  # behind the state files: whose lock is in it is monitored
+            self._write_journal(each)
+        if self._unwritten:
+            self._waiting += [effect for effect in later if type(effect) is not Log]
+            self._effects = [effect for effect in later if type(effect) is Log]
+        elif kept:
             return True
-        self._effects += [effect for effect in effects if not isinstance(effect, Persist)]
-        if self._state is None:
-            raise TypeError("the engine has state to keep and the daemon gave nowhere to keep it")
-        failures = self._state.write(persist)
-        self._persisted({effect.name for effect in persist}, failures)
-        if not failures:
-            return True
-        for effect in self._effects:
-            if type(effect) is Reply:
-                self._held.append((effect.origin, effect.data))
-        self._effects = [effect for effect in self._effects if type(effect) is not Reply]
+        else:
+            for effect in later:
+                if type(effect) is Reply:
+                    self._held.append((effect.origin, effect.data))
+            self._effects = [effect for effect in later if type(effect) is not Reply]
         return False
 
     def finish(self, now: Now) -> None:
@@ -265,6 +292,44 @@ class Driver:
         if deadline is not None:
             self._arm(max(deadline, now.mono + LEAST_WAIT))
 
+    def _persist(self, effects: list[Persist]) -> bool:
+        if self._state is None:
+            raise TypeError("the engine has state to keep and the daemon gave nowhere to keep it")
+        failures = self._state.write(effects)
+        self._persisted({effect.name for effect in effects}, failures)
+        return not failures
+
+    def _write_journal(self, effect: Append | Rewrite) -> None:
+        if self.journal is None:
+            raise TypeError("the engine has a journal and the daemon gave nowhere to keep it")
+        if isinstance(effect, Rewrite):
+            error = self.journal.rewrite(effect.parts)
+            if error:
+                self.counts["journal rewrites failed"] += 1
+            elif self._unwritten:
+                self._unwritten = ""
+                self.log.log(Level.NOTICE, "the journal is written again", {}, JOURNAL_ID)
+                self._effects[:0] = self._waiting
+                self._waiting.clear()
+                self._answer_held()
+        elif not self._unwritten:  # what follows a gap is worth nothing
+            error = self.journal.append(effect.data)
+            if error:
+                self._unwritten = error
+                text = f"cannot write the journal: {error}; answers wait, trying again"
+                self.log.log(Level.ERROR, text, {}, JOURNAL_ID)
+                self._tell_unwritten()
+
+    def _tell_unwritten(self) -> None:
+        if self._unwritten:
+            self.post(AppendFailed(self._unwritten))
+            self.loop.call_later(PERSIST_RETRY, self._tell_unwritten)
+
+    def _answer_held(self) -> None:
+        while self._held and not self._failing and not self._unwritten:
+            origin, data = self._held.popleft()
+            self.answer(origin, data)
+
     def _persisted(self, names: set[str], failures: dict[str, str]) -> None:
         """Tell of what failed, and of what went right again."""
         for name, error in failures.items():
@@ -280,10 +345,7 @@ class Driver:
                 self.post(Persisted(name))
         if self._failing and self._retry is None:
             self._retry = self.loop.call_later(PERSIST_RETRY, self._retry_persist)
-        if not self._failing:
-            while self._held:
-                origin, data = self._held.popleft()
-                self.answer(origin, data)
+        self._answer_held()
 
     def _retry_persist(self) -> None:
         self._retry = None

@@ -71,18 +71,18 @@ def interface(daemon: Daemon) -> Interface:
         now = daemon.now()
         if parameters.get("all"):
             freed = engine.server.release(lambda owner: True, now)
-            freed += engine.server.shares.drop(lambda owner: True)
+            freed += engine.server.release_shares(lambda host: True)
         elif client is not None and svid is not None:
             freed = engine.server.release(lambda o: o.host.address == client and o.svid == svid, now)
         elif client is not None:
             freed = engine.server.release(lambda o: o.host.address == client, now)
-            freed += engine.server.shares.drop(lambda owner: owner[0].address == client)
+            freed += engine.server.release_shares(lambda host: host.address == client)
         elif file is not None:
             try:
                 key = bytes.fromhex(file)
             except ValueError:
                 raise ControlError(INVALID, parameter="file") from None
-            freed = engine.server.release_file(key, now) + engine.server.shares.release_file(key)
+            freed = engine.server.release_file(key, now)
         else:
             raise ControlError(INVALID, parameter="client")
         return {"freed": freed}

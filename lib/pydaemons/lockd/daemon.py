@@ -32,6 +32,7 @@ from pydaemons.lockd.engine import LockEngine, NamesFound, StatusMonitor, Unmoni
 from pydaemons.lockd.listeners import Listeners
 from pydaemons.lockd.localfs import LocalTable
 from pydaemons.lockd.realfile import Mounts
+from pydaemons.lockd.memory import Memory
 from pydaemons.lockd.registrar import Mode
 from pydaemons.lockd.settings import PylockdConfiguration
 from pydaemons.nsm.monitor import Monitor
@@ -81,16 +82,23 @@ class PylockdDaemon(Daemon):
         """The engine, from settings and what is on disk."""
         self._shell = shell
         hostname = socket.gethostname().encode()
-        start = begin(shell.state.read(), locks_kept=False, we_notify=self.monitoring == "embedded")
-        self.engine = LockEngine(
-            self.configuration,
-            access=self._access(),
-            entropy=entropy(),
-            hostname=hostname,
-            monitor=lambda rpc, engine: self._monitor(start, hostname, rpc, engine),
-            programs=[],
-            locks_lost=start.needs_grace,
-            local=self._local(),
+        files, embedded = shell.state.read(), self.monitoring == "embedded"
+
+        def engine(start: Start) -> LockEngine:
+            return LockEngine(
+                self.configuration,
+                access=self._access(),
+                entropy=entropy(),
+                hostname=hostname,
+                monitor=lambda rpc, engine: self._monitor(start, hostname, rpc, engine),
+                programs=[],
+                locks_lost=start.needs_grace,
+                local=self._local(),
+            )
+
+        self._memory = Memory(shell.run_dir, shell.log)
+        self.engine = self._memory.recall(
+            lambda kept: begin(files, locks_kept=kept, we_notify=embedded), engine, read_clock()
         )
         return self.engine
 
@@ -98,6 +106,8 @@ class PylockdDaemon(Daemon):
         """Tree, sockets, rpcbind, control; READY when all that is there."""
         shell, configuration = self._shell, self.configuration
         self._driver = driver
+        driver.journal = self._memory.file
+        self._memory.stamp(driver.loop.call_later)
         self.listeners, self._nsm, rpcbind = (
             Listeners(driver, name=name, passed=shell.inherited, say=shell.log.notice)
             for name in ("nlm", "nsm", "rpcbind")
@@ -112,6 +122,7 @@ class PylockdDaemon(Daemon):
             configuration.tunables, self.name, driver.loop, log=shell.log, changed=self._written
         )
         self.engine.grace_changed = self._show_tree_soon
+        self.engine.prepare(read_clock())
         await self._have_sockets(rpcbind)
         await self._publish()
         self._watch_links()
@@ -156,6 +167,7 @@ class PylockdDaemon(Daemon):
         if not self._handing_over:
             await self.directory.close()
         self._tree.close()
+        self._memory.file.stamp()
 
     def interfaces(self) -> list[Interface]:
         """What pylockctl asks."""

@@ -9,18 +9,21 @@ in `handle`.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sized
 from dataclasses import dataclass
 from typing import Protocol
 
-from pydaemons.engine.effects import Effect, Level, Log, SendFailed
+from pydaemons.engine.effects import Append, Effect, Level, Log, Rewrite, SendFailed
 from pydaemons.engine.entropy import Entropy
+from pydaemons.engine.events import AppendFailed
 from pydaemons.engine.protocol import Now, Origin
 from pydaemons.lockd.access import Access
 from pydaemons.lockd.localfs import LocalTable
 from pydaemons.lockd.settings import PylockdConfiguration
 from pydaemons.nlm import procs
 from pydaemons.nlm.filehandle import Codecs
+from pydaemons.nlm.journal import Journal
+from pydaemons.nlm.replay import replay
 from pydaemons.nlm.server import PRIVILEGED_PORTS, Monitor, Server
 from pydaemons.nlm.types import NLM_PROGRAM
 from pydaemons.nsm import procs as nsm_procs
@@ -89,6 +92,7 @@ class LockEngine:
         self.configuration = configuration
         self.access = access
         self.cache = ReplyCache()
+        self.cache.fresh = []
         self.rpc = RpcClient(entropy, machine_name=hostname, rpcbind_port=configuration.rpcbind.port)
         self.monitor = monitor(self.rpc, self)
         if isinstance(self.monitor, EmbeddedMonitor):
@@ -96,6 +100,8 @@ class LockEngine:
         self._locks_lost = locks_lost
         self._local = local
         self._effects: deque[Effect] = deque()
+        self._rewrite = False
+        self._prepared = False
         self.server = Server(
             settings,
             monitor=self.monitor,
@@ -106,6 +112,7 @@ class LockEngine:
             key=self._file_key(),
             table=local,
             refusal=None if local is None else local.refusal,
+            journal=Journal(self._key_name()),
             refuse=configuration.pylockd.mode == "refuse",
         )
         nlm = procs.program(self.server, self.server.answer)
@@ -151,14 +158,23 @@ class LockEngine:
                 self.rpc.send_failed(event, now)
             case TunableChanged(key=key):
                 self._changed(key, now)
+            case AppendFailed():
+                self._rewrite = True
             case NamesFound():
                 self.access.resolved(event.address, event.names, event.netgroups, now.mono)
             case _:
                 pass  # clock steps and the like: every timer here runs on monotonic time
 
     def drain(self) -> Iterator[Effect]:
-        """What is to be done: the monitor's records first, for answers wait for them."""
+        """What is to be done: the monitor's records first, then the journal, for answers wait for them."""
         yield from self.monitor.drain()
+        data = self.server.journal.take(self.cache, self.server.grace)
+        if data:
+            yield Append(data)
+            self._rewrite = self._rewrite or self.server.journal.overgrown
+        if self._rewrite:
+            self._rewrite = False
+            yield Rewrite(self.snapshot())
         while self._effects:
             yield self._effects.popleft()
         yield from self.rpc.drain()
@@ -191,13 +207,30 @@ class LockEngine:
         self.start_grace(now, f"all locks dropped on request ({freed})")
         return freed
 
-    def begin(self, now: Now) -> None:
-        """The sockets stand: notify clients of what was lost, and wait for their reclaims."""
-        if self._local is not None:
+    def restore(self, payloads: Iterable[bytes | memoryview]) -> None:
+        """Know what the journal of the last process says. WireError when it makes no sense: this engine is
+        then of no use."""
+        replay(self.server, self.cache, payloads)
+
+    def snapshot(self) -> Iterator[bytes]:
+        """A journal that says what is known now."""
+        return self.server.journal.snapshot(self.server, self.cache)
+
+    def prepare(self, now: Now) -> None:
+        """Before the first packet: real files are locked as the journal says, and what was lost is for those
+        who had it."""
+        if self._local is not None and not self._prepared:
             self._local.begin(self.server)
-        self.monitor.begin(now)
+        self._prepared = True
         if self._locks_lost:
+            self._locks_lost = False
             self.start_grace(now, "clients held locks when this server last stopped")
+
+    def begin(self, now: Now) -> None:
+        """The sockets stand: notify clients of what was lost, or go on where the last process stopped."""
+        self.prepare(now)
+        self.monitor.begin(now)
+        self.server.resume(now)
 
     def reload(self) -> None:
         """The configuration was read again: its rules of admission hold from the next call on."""
@@ -234,6 +267,11 @@ class LockEngine:
             self.log(Level.WARNING, text, RANDOM_HANDLES_ID)
 
         return Codecs(handles.codec, at, warn=warn).key
+
+    def _key_name(self) -> bytes:
+        """The same in short, for the journal."""
+        handles = self.configuration.handles
+        return " ".join((handles.codec, *handles.codec_at)).encode()
 
     def _changed(self, key: str, now: Now) -> None:
         if key == "fs.nfs.nlm_end_grace" and self.configuration.tunables.nlm_end_grace:

@@ -21,6 +21,7 @@ from pydaemons.engine.entropy import Entropy
 from pydaemons.engine.protocol import Now, Transport
 from pydaemons.engine.timers import Timers
 from pydaemons.nlm.hosts import Host, Owner
+from pydaemons.nlm.journal import Journal
 from pydaemons.nlm.procs import BY_NAME, MSG, RESULT
 from pydaemons.nlm.types import NLM_PROGRAM, ProbeArgs, Status
 from pydaemons.nlm.versions import args_codec
@@ -101,8 +102,10 @@ class Grants:
         entropy: Entropy,
         *,
         hostname: bytes,
+        journal: Journal,
         give_up: Callable[[Blocked, Now], None],
     ) -> None:
+        self._journal = journal
         self._settings = settings
         self._rpc = rpc
         self._hostname = hostname
@@ -113,6 +116,8 @@ class Grants:
         self._cookies_of: dict[Key, list[bytes]] = {}
         self._by_file: dict[bytes, dict[Key, Blocked]] = {}
         self._sent: dict[Key, int] = {}
+        self._told_before: set[Key] = set()
+        """Those an earlier process told of, who knows how often."""
         self._timers: Timers[Key] = Timers()
         self._next_cookie = entropy.getrandbits(63)
 
@@ -132,27 +137,44 @@ class Grants:
 
     def tell(self, blocked: Blocked, now: Now) -> None:
         """The lock was taken for this client: tell it until it says it knows."""
-        key = key_of(blocked)
-        self._open[key] = blocked
-        self._by_file.setdefault(blocked.file, {})[key] = blocked
-        self._sent[key] = 0
+        self._journal.told(blocked)
+        key = self._keep(blocked)
+        self._told_before.discard(key)
         self._send(key, blocked, now)
+
+    def remember(self, blocked: Blocked) -> None:
+        """An earlier process took the lock for this client, and may have told it."""
+        self._told_before.add(self._keep(blocked))
+
+    def resume(self, now: Now) -> None:
+        """Tell those remembered again."""
+        for key in list(self._told_before):
+            self._send(key, self._open[key], now)
 
     def settle(self, key: Key, now: Now) -> None:
         """The client knows, or the lock is gone again: stop telling."""
+        blocked = self._open.get(key)
+        if blocked is None:
+            return
+        self._journal.settled(blocked)
+        self.forget(key)
+        self._timers.cancel(key)
+        handle = self._handles.pop(key, None)
+        if handle is not None:
+            self._rpc.cancel(handle, now)
+        for cookie in self._cookies_of.pop(key, ()):
+            del self._cookies[cookie]
+
+    def forget(self, key: Key) -> None:
+        """As `settle`, before anything was sent (replay)."""
         if self._open.pop(key, None) is None:
             return
         here = self._by_file[key[0]]
         del here[key]
         if not here:
             del self._by_file[key[0]]
-        self._timers.cancel(key)
-        self._sent.pop(key, None)
-        handle = self._handles.pop(key, None)
-        if handle is not None:
-            self._rpc.cancel(handle, now)
-        for cookie in self._cookies_of.pop(key, ()):
-            del self._cookies[cookie]
+        del self._sent[key]
+        self._told_before.discard(key)
 
     def acknowledged(self, cookie: bytes, address: str, status: int, now: Now) -> None:
         """GRANTED_RES came from `address`; one that belongs to nothing, or to another host's lock, is
@@ -176,6 +198,13 @@ class Grants:
                 self._gone(blocked.owner.host, now)
             else:
                 self._send(key, blocked, now)
+
+    def _keep(self, blocked: Blocked) -> Key:
+        key = key_of(blocked)
+        self._open[key] = blocked
+        self._by_file.setdefault(blocked.file, {})[key] = blocked
+        self._sent[key] = 0
+        return key
 
     def _schedule(self) -> tuple[float, ...]:
         return growing(self._settings.nlm_timeout, retries=TRIES - 1)
@@ -226,6 +255,7 @@ class Grants:
 
     def _judge(self, blocked: Blocked, status: int | None, now: Now, *, repeated: bool) -> None:
         """What the client said: None if nothing that can be understood."""
+        repeated = repeated or key_of(blocked) in self._told_before
         if status == Status.GRANTED or (status == Status.DENIED and repeated):
             self.settle(key_of(blocked), now)
         elif status == Status.DENIED_GRACE_PERIOD:

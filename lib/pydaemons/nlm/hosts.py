@@ -16,13 +16,15 @@ class Owner:
     """Who holds a lock: a client's `svid` (its process, or a number standing for one). One object per pair,
     compared by identity."""
 
-    __slots__ = ("host", "oh", "svid")
+    __slots__ = ("host", "noted", "oh", "svid")
 
     def __init__(self, host: Host, svid: int, oh: bytes) -> None:
         self.host = host
         self.svid = svid
         self.oh = oh
         """The owner handle it last showed, reported to others whom it keeps waiting."""
+        self.noted = False
+        """The journal knows it, as it is."""
 
     def __repr__(self) -> str:
         return f"<{self.svid}@{self.host.address}>"
@@ -31,7 +33,17 @@ class Owner:
 class Host:
     """One client."""
 
-    __slots__ = ("address", "first_seen", "last_seen", "monitored", "name", "owners", "state")
+    __slots__ = (
+        "address",
+        "first_seen",
+        "last_seen",
+        "monitored",
+        "name",
+        "noted",
+        "number",
+        "owners",
+        "state",
+    )
 
     def __init__(self, address: str, name: bytes, now: Now) -> None:
         self.address = address
@@ -41,6 +53,10 @@ class Host:
         self.monitored = False
         self.state = 0
         """The NSM state number its locks came with, 0 when it told none."""
+        self.number = 0
+        """What the journal calls it, 0 when it does not yet."""
+        self.noted = False
+        """The journal knows it, as it is."""
         self.first_seen = now.wall
         self.last_seen = now.wall
 
@@ -49,8 +65,9 @@ class Host:
         owner = self.owners.get(svid)
         if owner is None:
             owner = self.owners[svid] = Owner(self, svid, oh)
-        else:
+        elif owner.oh != oh:
             owner.oh = oh
+            owner.noted = False
         return owner
 
 
@@ -74,8 +91,9 @@ class Hosts:
         if host is None:
             host = self._hosts[address] = Host(address, name, now)
         host.last_seen = now.wall
-        if name:
+        if name and host.name != name:
             host.name = name
+            host.noted = False
         return host
 
     def remove(self, host: Host) -> None:

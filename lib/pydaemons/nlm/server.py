@@ -18,6 +18,7 @@ from pydaemons.nlm.deadlock import would_deadlock
 from pydaemons.nlm.grace import Grace
 from pydaemons.nlm.grants import Blocked, Grants, Request, key_of, way_back
 from pydaemons.nlm.hosts import Host, Hosts, Owner
+from pydaemons.nlm.journal import Journal
 from pydaemons.nlm.locktable import Holder, LockTable
 from pydaemons.nlm.ranges import EOF, to_length, to_range
 from pydaemons.nlm.shares import Shares
@@ -96,6 +97,7 @@ class Server:
         key: Callable[[bytes, str], bytes] | None = None,
         table: LockTable[Owner] | None = None,
         refusal: Callable[[bytes, bool], int] | None = None,
+        journal: Journal | None = None,
         refuse: bool = False,
     ) -> None:
         self.settings = settings
@@ -105,7 +107,10 @@ class Server:
         self.table: LockTable[Owner] = LockTable() if table is None else table
         self.waiters: Waiters[Owner, Request] = Waiters()
         self.shares: Shares[tuple[Host, bytes]] = Shares()
-        self.grants = Grants(settings, rpc, entropy, hostname=hostname, give_up=self._not_wanted)
+        self.journal = journal or Journal()
+        self.grants = Grants(
+            settings, rpc, entropy, hostname=hostname, journal=self.journal, give_up=self._not_wanted
+        )
         self.counts: dict[str, list[int]] = {
             name: [0] * len(Status) for name in ("TEST", "LOCK", "CANCEL", "UNLOCK", "SHARE", "UNSHARE")
         }
@@ -152,14 +157,15 @@ class Server:
                 del host.owners[svid]
             self._locks[Status.DENIED] += 1
             return Result(cookie, Status.DENIED)
-        if state:
-            host.state = state
+        if state and state != host.state:
+            host.state, host.noted = state, False
         if not host.monitored:
             self._watch(host, call, now, monitored=monitored)
+        self.journal.locked(owner, file, start, end, exclusive)
         if self.grants or self.waiters.count(file):
             key = (file, owner, start, end, exclusive)
             self.grants.settle(key, now)
-            self.waiters.cancel(*key)
+            self._cancel(key)
             if not exclusive:
                 self._serve(file, start, end, now)
         self._locks[GRANTED] += 1
@@ -185,6 +191,7 @@ class Server:
             start, end = span
             file = fh if self._key is None else self._key(fh, call.origin.local.host)
             if self.table.unlock(file, owner, start, end):
+                self.journal.unlocked(owner, file, start, end)
                 if self.grants:
                     self._settle_freed(file, owner, span, now)
                 if self.waiters.count(file):
@@ -230,7 +237,7 @@ class Server:
             if owner is not None:
                 file = args.fh if self._key is None else self._key(args.fh, call.origin.local.host)
                 key = (file, owner, span[0], span[1], args.exclusive)
-                if self.waiters.cancel(*key) is None and self.grants.find(key) is not None:
+                if not self._cancel(key) and self.grants.find(key) is not None:
                     self.grants.settle(key, now)
                     status = Status.DENIED
         counts[status] += 1
@@ -263,8 +270,10 @@ class Server:
             file = args.fh if self._key is None else self._key(args.fh, call.origin.local.host)
             if not self.shares.share(file, (host, args.oh), args.access, args.mode):
                 status = Status.DENIED
-            elif not host.monitored:
-                self._watch(host, call, now)
+            else:
+                if not host.monitored:
+                    self._watch(host, call, now)
+                self.journal.shared(host, file, args.oh, args.access, args.mode)
         self.counts["SHARE"][status] += 1
         return ShareResult(args.cookie, status, 0)
 
@@ -277,7 +286,8 @@ class Server:
             host = self.hosts.find(call.origin.peer.host)
             if host is not None:
                 file = args.fh if self._key is None else self._key(args.fh, call.origin.local.host)
-                self.shares.unshare(file, (host, args.oh), args.access, args.mode)
+                if self.shares.unshare(file, (host, args.oh), args.access, args.mode):
+                    self.journal.unshared(host, file, args.oh, args.access, args.mode)
         self.counts["UNSHARE"][status] += 1
         return ShareResult(args.cookie, status, 0)
 
@@ -308,9 +318,11 @@ class Server:
         host = self.hosts.find(address)
         if host is not None:
             freed = self.release(lambda owner: owner.host is host, now)
-            freed += self.shares.drop(lambda owner: owner[0] is host)
-            host.state = state
+            freed += self.release_shares(lambda other: other is host)
+            host.state, host.noted = state, False
+            self.journal.host(host)
         self._forget(address)
+        self.journal.forgotten(address)
         return freed
 
     def release(self, match: Callable[[Owner], bool], now: Now) -> int:
@@ -319,6 +331,7 @@ class Server:
         for blocked in self.grants:
             if match(blocked.owner):
                 self.grants.settle(key_of(blocked), now)
+        self.journal.dropped(owner for host in self.hosts for owner in host.owners.values() if match(owner))
         self.waiters.drop(match)
         files = self.table.drop(match)
         freed = before - len(self.table)
@@ -330,9 +343,17 @@ class Server:
         """Bytes of a file may have become free by none of our doing: serve those who wait for it."""
         self._serve(file, 0, EOF, now)
 
+    def release_shares(self, match: Callable[[Host], bool]) -> int:
+        """Free every share of the hosts that match; how many."""
+        for host in self.hosts:
+            if match(host):
+                self.journal.shares_dropped(host)
+        return self.shares.drop(lambda owner: match(owner[0]))
+
     def release_file(self, file: bytes, now: Now) -> int:
-        """Free every lock on a file (by the lock table's key) and serve those who wait for it."""
-        freed = self.table.release_file(file)
+        """Free every lock and share on a file (by the lock table's key) and serve those who wait for it."""
+        self.journal.file_released(file)
+        freed = self.table.release_file(file) + self.shares.release_file(file)
         for blocked in self.grants.on_file(file):
             self.grants.settle(key_of(blocked), now)
         self._serve(file, 0, EOF, now)
@@ -347,12 +368,24 @@ class Server:
         self.waiters.drop(lambda owner: True)
         self.table.clear()
         self.shares.clear()
+        self.journal.cleared()
         for host in self.hosts:
             host.monitored = False
         self._forget(None)
+        self.journal.forgotten(None)
         self.grace.end()
         self.grace.start(now.mono)
         return freed
+
+    def resume(self, now: Now) -> None:
+        """Go on where the last process stopped, after a replay: monitor who is monitored, tell whom it
+        told."""
+        for host in self.hosts:
+            if host.monitored:
+                self._monitor.watch(host.address, host.name, now, state=host.state)
+        if len(self.hosts):
+            self._look_at = now.mono + LINGER
+        self.grants.resume(now)
 
     def tick(self, now: Now) -> bool:
         """Do what is due; True when the grace period ended just now."""
@@ -399,15 +432,23 @@ class Server:
             self._locks[Status.DENIED_NOLOCKS] += 1
             return Result(args.cookie, Status.DENIED_NOLOCKS)
         else:
-            self.waiters.add(file, owner, start, end, args.exclusive, payload=request)
+            waiting = self.waiters.add(file, owner, start, end, args.exclusive, payload=request)
             # so that GRANTED can leave at once when its time comes
             self._rpc.prepare(way_back(call), now)
-        if args.state:
-            owner.host.state = args.state
+        if args.state and args.state != owner.host.state:
+            owner.host.state, owner.host.noted = args.state, False
         if not owner.host.monitored:
             self._watch(owner.host, call, now)
+        self.journal.waits(waiting)
         self._locks[Status.BLOCKED] += 1
         return Result(args.cookie, Status.BLOCKED)
+
+    def _cancel(self, key: tuple[bytes, Owner, int, int, bool]) -> bool:
+        """Take a blocked lock out of the queue; whether it was there."""
+        waiting = self.waiters.cancel(*key)
+        if waiting is not None:
+            self.journal.cancelled(waiting)
+        return waiting is not None
 
     def _serve(self, file: bytes, start: int, end: int, now: Now) -> None:
         """Bytes became free: whoever waited for them and can have its lock now has it, and is told."""
@@ -424,12 +465,13 @@ class Server:
     def _not_wanted(self, blocked: Blocked, now: Now) -> None:
         """A client refused the lock it was granted, or never answered: it goes to the next."""
         if self.table.unlock(blocked.file, blocked.owner, blocked.start, blocked.end):
+            self.journal.unlocked(blocked.owner, blocked.file, blocked.start, blocked.end)
             self._serve(blocked.file, blocked.start, blocked.end, now)
 
     def _watch(self, host: Host, call: Call, now: Now, *, monitored: bool = True) -> None:
         """A client has something to lose now: monitor it, if it wants that, and look after it."""
         if monitored:
-            host.monitored = True
+            host.monitored, host.noted = True, False
             local = call.origin.local.host
             self._monitor.watch(host.address, host.name, now, local=local, state=host.state)
         if self._look_at is None:
@@ -449,6 +491,7 @@ class Server:
                 idle.add(host)
                 continue
             self.hosts.remove(host)
+            self.journal.gone(host)
             if host.monitored:
                 self._monitor.unwatch(host.address, now)
         self._idle = idle

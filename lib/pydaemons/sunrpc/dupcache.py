@@ -5,33 +5,53 @@ agree.
 
 Two generations of a dict bound it without any work per entry; a reply is believed for LIFETIME seconds and at
 most until `forget`, which the owner calls when a host restarted and its old xids mean nothing any more.
+
+Replies can outlive the process: `fresh` and `dump` give them in a short form, with xid and checksum for the
+call, `remember` takes that back.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from zlib import crc32
+
+from pydaemons.sunrpc.message import SUCCESS
 
 LIFETIME = 120.0
 """Seconds; longer than any client goes on retransmitting one xid (the kernel's server uses the same
 figure)."""
 
 
+Digest = tuple[str, bytes, int]
+"""Peer host, xid and checksum of a call: with a client's xids changing from call to call, enough to know it
+by."""
+
+
 class ReplyCache:
     """(peer host, call bytes) -> reply bytes; holds between `size` and 2 * `size` of the newest."""
 
-    __slots__ = ("_new", "_old", "hits", "size")
+    __slots__ = ("_new", "_old", "_remembered", "_remembered_until", "fresh", "hits", "size")
 
     def __init__(self, size: int = 4096) -> None:
         self.size = size
         self.hits = 0
+        self.fresh: list[tuple[str, bytes, bytes, float]] | None = None
+        """Host, call, reply and time of those kept since the owner last emptied this list; None: the owner
+        does not want to know."""
         self._new: dict[tuple[str, bytes], tuple[bytes, float]] = {}
         self._old: dict[tuple[str, bytes], tuple[bytes, float]] = {}
+        self._remembered: dict[Digest, tuple[bytes, float]] = {}
+        self._remembered_until = 0.0
 
     def __len__(self) -> int:
-        return len(self._new) + len(self._old)
+        return len(self._new) + len(self._old) + len(self._remembered)
 
     def find(self, key: tuple[str, bytes], mono: float) -> bytes | None:
         """The reply this call got before, or None."""
         kept = self._new.get(key) or self._old.get(key)
-        if kept is None or mono - kept[1] > LIFETIME:
+        if kept is None:
+            return self._recall(key, mono) if self._remembered else None
+        if mono - kept[1] > LIFETIME:
             return None
         self.hits += 1
         return kept[0]
@@ -43,12 +63,50 @@ class ReplyCache:
         if len(new) >= self.size:
             self._old = new
             self._new = {}
+        if self.fresh is not None:
+            self.fresh.append((*key, reply, mono))
 
     def forget(self, host: str | None = None) -> None:
         """Forget the replies to one host, or all."""
+        if self.fresh is not None:
+            self.fresh = [kept for kept in self.fresh if host not in (None, kept[0])]
         if host is None:
             self._new = {}
             self._old = {}
+            self._remembered = {}
             return
         self._new = {key: kept for key, kept in self._new.items() if key[0] != host}
         self._old = {key: kept for key, kept in self._old.items() if key[0] != host}
+        self._remembered = {key: kept for key, kept in self._remembered.items() if key[0] != host}
+
+    def remember(self, digest: Digest, result: bytes, mono: float) -> None:
+        """Take a reply of an earlier process: that it was accepted is understood, `result` stands behind
+        that."""
+        self._remembered[digest] = (digest[1] + SUCCESS + result, mono)
+        self._remembered_until = mono + LIFETIME
+
+    def hosts(self) -> set[str]:
+        """Whom any reply is for."""
+        return {key[0] for kept in (self._remembered, self._old, self._new) for key in kept}
+
+    def dump(self) -> Iterator[tuple[Digest, bytes, float]]:
+        """Digest, reply and time of all, the oldest first."""
+        for digest, (reply, mono) in self._remembered.items():
+            yield digest, reply, mono
+        for (host, data), (reply, mono) in (*self._old.items(), *self._new.items()):
+            yield digest_of(host, data), reply, mono
+
+    def _recall(self, key: tuple[str, bytes], mono: float) -> bytes | None:
+        if mono > self._remembered_until:
+            self._remembered = {}
+            return None
+        kept = self._remembered.get(digest_of(*key))
+        if kept is None or mono - kept[1] > LIFETIME:
+            return None
+        self.hits += 1
+        return kept[0]
+
+
+def digest_of(host: str, data: bytes) -> Digest:
+    """The short form of a call."""
+    return host, data[:4], crc32(data)

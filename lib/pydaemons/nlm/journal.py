@@ -1,0 +1,390 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the lock manager writes down, so that a killed one's successor knows it all. Read `Op`, then
+`Journal.take`; replay.py reads it back.
+
+Not the calls are kept but what came of them: a lock taken is a fact, whatever rules the next version has. A
+fact is one packed record. Server and Grants note facts as they happen; `take` gives those of a batch, with
+the answers that retransmissions must get again, to be appended before the answers leave. When the journal has
+grown to more than it says, `snapshot` tells the same anew.
+
+Hosts go by numbers that `Op.ADDRESS` introduces; an owner is (number, svid). Waiters are told with all that
+calling back needs. A grant is a lock taken and then `Op.TOLD`; `Op.SETTLED` when the client knows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from enum import IntEnum
+from struct import Struct
+from typing import TYPE_CHECKING, Protocol
+
+from pydaemons.engine.protocol import Transport
+from pydaemons.nlm.hosts import Host, Owner
+from pydaemons.sunrpc.dupcache import Digest, ReplyCache, digest_of
+from pydaemons.sunrpc.message import SUCCESS
+
+if TYPE_CHECKING:
+    from pydaemons.nlm.grace import Grace
+    from pydaemons.nlm.grants import Blocked, Grants, Request
+    from pydaemons.nlm.locktable import LockTable
+    from pydaemons.nlm.shares import Shares
+    from pydaemons.nlm.waiters import Waiters
+
+KIND, VERSION = "pylockd journal", 1
+"""The version changes with the records."""
+
+FLOOR = 1 << 20
+"""Bytes that may be appended before a rewrite is worth the while,"""
+GROWTH = 0.75
+"""or this much of what the last one took. Journal and lock table together are to stay below 250 bytes for a
+lock held."""
+PART = 1 << 16
+"""Bytes of a snapshot that are made, and written, at once."""
+
+
+class Op(IntEnum):
+    """The first byte of a record: what happened."""
+
+    ADDRESS = 1
+    """A number for a client's address."""
+    HOST = 2
+    """What is known of a client: state number, monitored or not, name."""
+    OWNER = 3
+    """An owner and its owner handle."""
+    SHARED = 4
+    EXCLUSIVE = 5
+    """A lock was taken, in this mode."""
+    UNLOCKED = 6
+    SHARE = 7
+    UNSHARE = 8
+    WAITS = 9
+    """A blocked lock joined the queue, or its way back changed."""
+    CANCELLED = 10
+    """It left the queue without the lock."""
+    TOLD = 11
+    """It left the queue, has the lock, and the client is being told."""
+    SETTLED = 12
+    """The client is told no more."""
+    DROPPED = 13
+    """Everything held and waited for by some owners was voided."""
+    SHARES_DROPPED = 14
+    """Every share of a host was."""
+    FILE_RELEASED = 15
+    """Every lock and share on a file was."""
+    CLEARED = 16
+    """Everything of everybody was."""
+    GONE = 17
+    """A host that held nothing was forgotten."""
+    GRACE = 18
+    """The grace period began or ended."""
+    TIME = 19
+    """When the answers that follow were given."""
+    REPLIED = 20
+    """An answer, for a call that may be repeated."""
+    KEYS = 22
+    """What files are known by: by other keys the same locks are of other files."""
+    FORGOTTEN = 21
+    """The answers given to a host (0: to all) mean nothing any more."""
+
+
+NUMBERED = Struct("!BI")
+ADDRESS = Struct("!BIB")
+HOST = Struct("!BIi?ddH")
+OWNER = Struct("!BIiH")
+RANGE = Struct("!BIiQQH")
+SHARE = Struct("!BIBHH")
+WAITER = Struct("!BIiQQ?HHHQQB??HHd")
+KEY = Struct("!BIiQQ?H")
+FILE = Struct("!BH")
+GRACE = Struct("!B?d")
+TIME = Struct("!Bd")
+REPLY = Struct("!BI4sIH")
+PAIR = Struct("!Ii")
+BODY_AT = 4 + len(SUCCESS)
+"""Where in a reply its result begins: what stands before follows from the call."""
+
+_SHARED, _EXCLUSIVE, _UNLOCKED = int(Op.SHARED), int(Op.EXCLUSIVE), int(Op.UNLOCKED)
+
+
+class State(Protocol):
+    """What a snapshot tells (nlm.server.Server has it)."""
+
+    grace: Grace
+    table: LockTable[Owner]
+    waiters: Waiters[Owner, Request]
+    shares: Shares[tuple[Host, bytes]]
+    grants: Grants
+
+    @property
+    def hosts(self) -> Iterable[Host]: ...
+
+
+class Journal:
+    """Facts on their way to the journal file. Each method notes one; the order is theirs."""
+
+    __slots__ = ("_appended", "_base", "_grace", "_next", "_notes", "_numbers", "keys")
+
+    def __init__(self, keys: bytes = b"") -> None:
+        self.keys = keys
+        """How files are found in their handles; another journal's locks mean nothing if it is another way."""
+        self._notes: list[bytes] = []
+        self._numbers: dict[str, int] = {}
+        self._next = 1
+        self._grace: tuple[bool, float | None] = (False, None)
+        self._appended = 0
+        self._base = 0
+
+    # -- the packet path
+
+    def locked(self, owner: Owner, file: bytes, start: int, end: int, exclusive: bool) -> None:
+        """A lock was taken."""
+        host = owner.host
+        if not (owner.noted and host.noted):
+            self._introduce(owner)
+        op = _EXCLUSIVE if exclusive else _SHARED
+        self._notes.append(RANGE.pack(op, host.number, owner.svid, start, end, len(file)) + file)
+
+    def unlocked(self, owner: Owner, file: bytes, start: int, end: int) -> None:
+        """Bytes were freed."""
+        number = owner.host.number
+        self._notes.append(RANGE.pack(_UNLOCKED, number, owner.svid, start, end, len(file)) + file)
+
+    # -- blocked locks
+
+    def waits(self, blocked: Blocked) -> None:
+        """It joined the queue, or is there with another way back."""
+        owner = blocked.owner
+        if not (owner.noted and owner.host.noted):
+            self._introduce(owner)
+        self._notes.append(_waiter(blocked))
+
+    def cancelled(self, blocked: Blocked) -> None:
+        """It left the queue without the lock."""
+        self._notes.append(_key(Op.CANCELLED, blocked))
+
+    def told(self, blocked: Blocked) -> None:
+        """It left the queue with the lock, and its client is being told."""
+        self.locked(blocked.owner, blocked.file, blocked.start, blocked.end, blocked.exclusive)
+        self._notes.append(_key(Op.TOLD, blocked))
+
+    def settled(self, blocked: Blocked) -> None:
+        """Its client is told no more."""
+        self._notes.append(_key(Op.SETTLED, blocked))
+
+    # -- shares
+
+    def shared(self, host: Host, file: bytes, oh: bytes, access: int, deny: int) -> None:
+        """A share was granted."""
+        self.host(host)
+        self._notes.append(_share(Op.SHARE, host, file, oh, access << 2 | deny))
+
+    def unshared(self, host: Host, file: bytes, oh: bytes, access: int, deny: int) -> None:
+        """A share was given back."""
+        self._notes.append(_share(Op.UNSHARE, host, file, oh, access << 2 | deny))
+
+    # -- many at once
+
+    def dropped(self, owners: Iterable[Owner]) -> None:
+        """All that these hold and wait for is void. Those never noted have nothing."""
+        pairs = [PAIR.pack(owner.host.number, owner.svid) for owner in owners if owner.host.number]
+        for at in range(0, len(pairs), 10_000):
+            some = pairs[at : at + 10_000]
+            self._notes.append(NUMBERED.pack(Op.DROPPED, len(some)) + b"".join(some))
+
+    def shares_dropped(self, host: Host) -> None:
+        """All shares of a host are void."""
+        if host.number:
+            self._notes.append(NUMBERED.pack(Op.SHARES_DROPPED, host.number))
+
+    def file_released(self, file: bytes) -> None:
+        """All locks and shares on a file are void."""
+        self._notes.append(FILE.pack(Op.FILE_RELEASED, len(file)) + file)
+
+    def cleared(self) -> None:
+        """Everything is void."""
+        self._notes.append(bytes((Op.CLEARED,)))
+
+    # -- hosts
+
+    def host(self, host: Host) -> None:
+        """Something about a client is not as it was noted."""
+        if not host.noted:
+            if not host.number:
+                host.number = self._number(host.address)
+            host.noted = True
+            self._notes.append(_host(host))
+
+    def gone(self, host: Host) -> None:
+        """A client was forgotten."""
+        if host.number:
+            self._notes.append(NUMBERED.pack(Op.GONE, host.number))
+
+    def forgotten(self, address: str | None) -> None:
+        """The answers given to a host, or to all, mean nothing any more."""
+        number = 0 if address is None else self._numbers.get(address)
+        if number is not None:
+            self._notes.append(NUMBERED.pack(Op.FORGOTTEN, number))
+
+    def known(self, address: str, number: int) -> None:
+        """A number given in the last life (replay)."""
+        self._numbers[address] = number
+        self._next = max(self._next, number + 1)
+
+    # -- towards the file
+
+    def take(self, cache: ReplyCache, grace: Grace) -> bytes:
+        """What happened since the last time, and the answers given; empty when that is nothing."""
+        notes = self._notes
+        if grace.until != self._grace[1] or grace.active != self._grace[0]:
+            self._grace = grace.active, grace.until
+            notes.append(GRACE.pack(Op.GRACE, grace.active, grace.until or 0.0))
+        if cache.fresh:
+            fresh, cache.fresh = cache.fresh, []
+            notes += self._replies((digest_of(host, data), reply, at) for host, data, reply, at in fresh)
+        if not notes:
+            return b""
+        data = b"".join(notes)
+        notes.clear()
+        self._appended += len(data)
+        return data
+
+    @property
+    def overgrown(self) -> bool:
+        """Whether a snapshot would do it good."""
+        return self._appended > FLOOR and self._appended > GROWTH * self._base
+
+    def snapshot(self, state: State, cache: ReplyCache) -> Iterator[bytes]:
+        """All that is true now, in parts; nothing may happen before the last one is taken."""
+        self._notes.clear()
+        cache.fresh = []
+        self._grace = state.grace.active, state.grace.until
+        self._appended = self._base = 0
+        numbers = {host.address: host.number for host in state.hosts if host.number}
+        for address in cache.hosts() & self._numbers.keys():  # it may be of a client that is forgotten
+            numbers[address] = self._numbers[address]
+        self._numbers = numbers
+        part: list[bytes] = []
+        size = 0
+        for record in self._all(state, cache):
+            part.append(record)
+            size += len(record)
+            if size >= PART:
+                self._base += size
+                yield b"".join(part)
+                part, size = [], 0
+        self._base += size
+        yield b"".join(part)
+
+    def _all(self, state: State, cache: ReplyCache) -> Iterator[bytes]:
+        """Every record of a snapshot."""
+        yield FILE.pack(Op.KEYS, len(self.keys)) + self.keys
+        yield GRACE.pack(Op.GRACE, state.grace.active, state.grace.until or 0.0)
+        for address, number in self._numbers.items():
+            yield _address(address, number)
+        for host in state.hosts:
+            host.noted = False
+            if host.number:
+                host.noted = True
+                yield _host(host)
+            for owner in host.owners.values():
+                owner.noted = False  # until it is found to have something
+        pack = RANGE.pack
+        for file, owner, start, end, exclusive in state.table.dump():
+            if not owner.noted:
+                yield _owner(owner)
+            op = _EXCLUSIVE if exclusive else _SHARED
+            yield pack(op, owner.host.number, owner.svid, start, end, len(file)) + file
+        for blocked in state.grants:
+            if not blocked.owner.noted:
+                yield _owner(blocked.owner)
+            yield _waiter(blocked)
+            yield _key(Op.TOLD, blocked)
+        for waiter in state.waiters.waiters():
+            if not waiter.owner.noted:
+                yield _owner(waiter.owner)
+            yield _waiter(waiter)
+        for file, (host, oh), access, deny in state.shares.dump():
+            yield _share(Op.SHARE, host, file, oh, access << 2 | deny)
+        yield from self._replies(cache.dump())
+
+    def _replies(self, replies: Iterable[tuple[Digest, bytes, float]]) -> Iterator[bytes]:
+        last = None
+        for (host, xid, check), reply, at in replies:
+            if at != last:
+                last = at
+                yield TIME.pack(Op.TIME, at)
+            number = self._numbers.get(host)
+            if number is None:
+                number = self._next
+                self._next += 1
+                self._numbers[host] = number
+                yield _address(host, number)
+            body = reply[BODY_AT:]
+            yield REPLY.pack(Op.REPLIED, number, xid, check, len(body)) + body
+
+    def _number(self, address: str) -> int:
+        number = self._numbers.get(address)
+        if number is None:
+            number = self._numbers[address] = self._next
+            self._next += 1
+            self._notes.append(_address(address, number))
+        return number
+
+    def _introduce(self, owner: Owner) -> None:
+        host = owner.host
+        self.host(host)
+        if not owner.noted:
+            self._notes.append(_owner(owner))
+
+
+def _owner(owner: Owner) -> bytes:
+    owner.noted = True
+    return OWNER.pack(Op.OWNER, owner.host.number, owner.svid, len(owner.oh)) + owner.oh
+
+
+def _address(address: str, number: int) -> bytes:
+    text = address.encode()
+    return ADDRESS.pack(Op.ADDRESS, number, len(text)) + text
+
+
+def _host(host: Host) -> bytes:
+    fixed = (host.state, host.monitored, host.first_seen, host.last_seen, len(host.name))
+    return HOST.pack(Op.HOST, host.number, *fixed) + host.name
+
+
+def _share(op: Op, host: Host, file: bytes, oh: bytes, kind: int) -> bytes:
+    return SHARE.pack(op, host.number, kind, len(file), len(oh)) + file + oh
+
+
+def _key(op: Op, blocked: Blocked) -> bytes:
+    owner, file = blocked.owner, blocked.file
+    where = blocked.start, blocked.end, blocked.exclusive, len(file)
+    return KEY.pack(op, owner.host.number, owner.svid, *where) + file
+
+
+def _waiter(blocked: Blocked) -> bytes:
+    """All of a blocked lock; the handle only where it is not the file's key."""
+    owner, file, request = blocked.owner, blocked.file, blocked.payload
+    origin = request.call.origin
+    fh = b"" if request.fh == file else request.fh
+    local = origin.local.host.encode()
+    fixed = WAITER.pack(
+        Op.WAITS,
+        owner.host.number,
+        owner.svid,
+        blocked.start,
+        blocked.end,
+        blocked.exclusive,
+        len(file),
+        len(fh),
+        len(local),
+        request.offset,
+        request.length,
+        request.call.version,
+        origin.transport is Transport.TCP,
+        request.asynchronous,
+        origin.peer.port,
+        origin.local.port,
+        request.since,
+    )
+    return fixed + file + fh + local

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is noted of a lock manager's life, and that it is all. replay's own tests are in test_replay.py."""
+
+from __future__ import annotations
+
+from fakes.locking import World
+from hosts import nlmcalls as nlm
+from pydaemons.nlm import journal
+from pydaemons.nlm.journal import Op
+
+
+def test_a_granted_lock_is_in_the_journal_when_its_answer_is_given():
+    world = World()
+    before = len(world.journal)
+    assert world.client().lock(fh=b"file") == nlm.OK
+    assert len(world.journal) == before + 1, "one record for a batch"
+    assert b"file" in world.journal[-1]
+
+
+def test_what_changes_nothing_adds_only_its_answer():
+    world = World()
+    one = world.client()
+    one.lock(fh=b"file")
+    before = len(b"".join(world.journal))
+    one.test(fh=b"file")
+    assert len(b"".join(world.journal)) == before
+    one.unlock(fh=b"other")
+    assert len(b"".join(world.journal)) - before < 48
+
+
+def test_a_lock_and_its_answer_take_less_than_a_hundred_bytes():
+    world = World()
+    one = world.client()
+    one.lock(fh=bytes(28))
+    before = len(b"".join(world.journal))
+    for n in range(1, 101):
+        one.lock(fh=bytes(28), offset=10 * n, length=5)
+    assert len(b"".join(world.journal)) - before < 100 * 100
+    assert len(b"".join(world.engine.snapshot())) < 100 * 100
+
+
+def test_it_is_rewritten_when_it_says_much_more_than_is_true(monkeypatch):
+    monkeypatch.setattr(journal, "FLOOR", 4096)
+    world = World()
+    world.engine.cache.size = 8
+    one = world.client()
+    one.lock(fh=b"kept")
+    longest = 0
+    for _ in range(400):
+        one.lock(fh=b"file")
+        one.unlock(fh=b"file")
+        longest = max(longest, sum(map(len, world.journal)))
+    assert 4096 < longest < 3 * 4096
+    assert b"kept" in world.journal[0]
+
+
+def test_every_kind_of_record_has_a_number_of_its_own():
+    assert len({int(op) for op in Op}) == len(Op)

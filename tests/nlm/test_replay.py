@@ -1,0 +1,302 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Killed at any moment, the next process knows what the last one had committed: any calls, any time."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fakes.locking import World
+from hosts import nlmcalls as nlm
+from pydaemons.lockd.access import Access
+from pydaemons.lockd.engine import LockEngine
+from pydaemons.nlm.server import Server
+from pydaemons.wire.errors import WireError
+
+
+def successor(world: World, parts: list[bytes] | None = None, **options: Any) -> LockEngine:
+    """A process that finds the journal of `world`."""
+    engine = LockEngine(
+        world.settings,
+        access=Access(("*",), attached=list, resolve=world.asked.append),
+        entropy=random.Random(2),
+        hostname=b"server",
+        monitor=lambda rpc, engine: world.monitor,
+        programs=[],
+        **options,
+    )
+    engine.restore(world.journal if parts is None else parts)
+    return engine
+
+
+def restart(world: World) -> None:
+    """Kill it: the next process goes on from the journal, in the same world."""
+    world.engine = successor(world)
+    world.server = world.engine.server
+    world.journal = list(world.engine.snapshot())
+    world.engine.begin(world.now)
+    world.carry()
+
+
+def known(server: Server) -> dict[str, Any]:
+    """All that a lock manager knows and must not forget."""
+
+    def blocked(each: Any) -> tuple[Any, ...]:
+        request, origin = each.payload, each.payload.call.origin
+        where = each.file, each.owner.host.address, each.owner.svid, each.start, each.end, each.exclusive
+        way = origin.peer, origin.local, origin.transport, request.call.version, request.asynchronous
+        return *where, *way, request.fh, request.offset, request.length, request.since
+
+    mine = {holder.owner for _, holder in server.table.locks()}
+    mine |= {waiter.owner for waiter in server.waiters.waiters()}
+    return {
+        "locks": {
+            (file, held.owner.host.address, held.owner.svid, held.start, held.end, held.exclusive)
+            for file, held in server.table.locks()
+        },
+        "owners": {(owner.host.address, owner.svid, owner.oh) for owner in mine},
+        "waiting": {
+            file: [blocked(each) for each in server.waiters.waiters(file)]
+            for file in {each.file for each in server.waiters.waiters()}
+        },
+        "telling": {blocked(each) for each in server.grants},
+        "shares": {
+            (file, host.address, oh, access, deny) for file, (host, oh), access, deny in server.shares.dump()
+        },
+        "hosts": {
+            (host.address, host.name, host.state, host.monitored) for host in server.hosts if host.number
+        },
+        "grace": (server.grace.active, server.grace.until),
+    }
+
+
+FILES = st.sampled_from([b"a", b"bb" * 16])
+SPANS = st.sampled_from([(0, 0), (0, 10), (5, 10), (10, 1), (2**62, 0)])
+OWNERS = st.tuples(st.sampled_from([2, 3, 4]), st.sampled_from([1, 2, -1]))
+VERBS = st.sampled_from(
+    ["lock", "wait", "unlock", "cancel", "share", "unshare", "free_all", "repeat", "time", "long time"]
+    + ["release owner", "release file", "release shares", "restarted", "drop_all", "end_grace", "rewrite"]
+    + 4 * ["lock", "wait", "unlock"]
+)
+STEPS = st.lists(st.tuples(VERBS, OWNERS, FILES, SPANS, st.booleans(), st.booleans()), max_size=40)
+
+
+def step(
+    world: World, verb: str, owner: tuple[int, int], file: bytes, span: Any, mode: bool, bit: bool
+) -> None:
+    """One thing that happens to a server."""
+    number, svid = owner
+    client = world.clients.get(f"10.0.0.{number}") or world.client(
+        number, silent=bit, version=4 if mode else 3
+    )
+    offset, length = span if client.version == 4 else (span[0] & 0xFF, span[1])
+    where = {"fh": file, "svid": svid, "offset": offset, "length": length}
+    server, now = world.server, world.now
+    match verb:
+        case "lock" | "wait":
+            client.lock(exclusive=mode, block=verb == "wait", **where)
+        case "unlock":
+            client.unlock(**where)
+        case "cancel":
+            client.cancel(exclusive=mode, **where)
+        case "share":
+            client.share(mode=int(mode), access=1 + int(bit), fh=file)
+        case "unshare":
+            client.unshare(mode=int(mode), access=1 + int(bit), fh=file)
+        case "free_all":
+            client.free_all()
+        case "repeat":
+            for _ in range(2):
+                client.unlock(xid=5, **where)
+        case "time":
+            world.run(1.0)
+        case "long time":
+            world.run(400.0)
+        case "release owner":
+            server.release(lambda each: each.svid == svid, now)
+        case "release file":
+            server.release_file(file, now)
+        case "release shares":
+            server.release_shares(lambda host: host.address == client.address)
+        case "restarted":
+            world.engine.client_restarted(client.address, 7, now)
+        case "drop_all":
+            world.engine.drop_all(now)
+        case "end_grace":
+            world.engine.end_grace()
+        case "rewrite":
+            world.journal = list(world.engine.snapshot())
+    world.carry()
+
+
+@settings(max_examples=150, deadline=None)
+@given(STEPS)
+def test_after_any_calls_the_successor_knows_what_was_known(steps):
+    world = World()
+    for each in steps:
+        step(world, *each)
+    assert known(successor(world).server) == known(world.server)
+
+
+@settings(max_examples=100, deadline=None)
+@given(STEPS, st.data())
+def test_killed_between_any_two_batches_it_knows_what_the_last_one_committed(steps, data):
+    world = World()
+    states = [(list(world.journal), known(world.server))]
+    for each in steps:
+        step(world, *each)
+        states.append((list(world.journal), known(world.server)))
+    parts, then = data.draw(st.sampled_from(states))
+    assert known(successor(world, parts).server) == then
+
+
+@settings(max_examples=60, deadline=None)
+@given(STEPS, STEPS)
+def test_a_life_interrupted_is_as_one_that_was_not(before, after):
+    """Killed in the middle, with clients none the wiser: the rules hold and the journal is still complete."""
+    world = World()
+    for each in before:
+        step(world, *each)
+    then = known(world.server)
+    restart(world)
+    assert known(world.server) == then
+    for each in after:
+        step(world, *each)
+    world.run(0.1)
+    world.check()
+    assert known(successor(world).server) == known(world.server)
+
+
+# ---------------------------------------------------------------------- what a client sees of it
+
+
+def test_a_lock_is_held_by_its_owner_and_nobody_else_after_a_kill():
+    world = World()
+    one, two = world.client(2), world.client(3)
+    assert one.lock() == nlm.OK
+    restart(world)
+    assert two.lock() == nlm.DENIED
+    assert one.lock() == nlm.OK
+    assert one.unlock() == nlm.OK
+    assert two.lock() == nlm.OK
+
+
+def test_a_waiter_is_still_called_back_after_a_kill():
+    world = World()
+    one, two = world.client(2), world.client(3)
+    assert one.lock() == nlm.OK
+    assert two.wait() == nlm.BLOCKED
+    restart(world)
+    assert one.unlock() == nlm.OK
+    world.run(1.0)
+    assert [grant.answer for grant in two.grants] == [nlm.OK]
+    assert not world.server.grants
+
+
+def test_a_grant_whose_acknowledgement_was_lost_is_not_taken_back():
+    """The client has it and, told again by the next process, says DENIED: it no longer waits."""
+    world = World()
+    one, two = world.client(2), world.client(3)
+    assert one.lock() == nlm.OK
+    assert two.wait() == nlm.BLOCKED
+    world.lose = lambda packet: isinstance(packet, bytes) and packet[4:8] == b"\0\0\0\1" and bool(two.grants)
+    one.unlock()
+    world.run(1.0)
+    assert [grant.answer for grant in two.grants] == [nlm.OK]
+    assert len(world.server.grants) == 1
+    world.lose = lambda packet: False
+    restart(world)
+    world.run(1.0)
+    assert [grant.answer for grant in two.grants] == [nlm.OK, nlm.DENIED]
+    assert not world.server.grants
+    assert one.lock() == nlm.DENIED, "it is the other's"
+
+
+def test_a_call_repeated_after_a_kill_gets_the_answer_it_had():
+    """LOCK, UNLOCK, and then the network brings the LOCK once more: it is not taken again."""
+    world = World()
+    one, two = world.client(2), world.client(3)
+    arguments = nlm.lock(4, one.alock())
+    first = one.call(nlm.LOCK, arguments, xid=77)
+    assert one.unlock() == nlm.OK
+    restart(world)
+    assert one.call(nlm.LOCK, arguments, xid=77).body == first.body
+    assert world.engine.cache.hits == 1
+    assert two.lock() == nlm.OK
+    restart(world)
+    restart(world)
+    assert one.call(nlm.LOCK, arguments, xid=77).body == first.body
+    world.run(130.0)
+    assert one.call(nlm.LOCK, arguments, xid=77).body != first.body, "after two minutes it is a new call"
+
+
+def test_answers_to_a_client_that_restarted_are_forgotten_over_a_kill():
+    world = World()
+    one = world.client(2)
+    one.lock()
+    one.unlock(xid=5)
+    world.engine.client_restarted(one.address, 9, world.now)
+    world.carry()
+    restart(world)
+    one.unlock(xid=5)
+    assert world.engine.cache.hits == 0
+
+
+def test_a_grace_period_goes_on_to_its_end_and_is_not_begun_anew():
+    world = World()
+    world.engine.start_grace(world.now, "test")
+    world.carry()
+    until = world.server.grace.until
+    world.run(10.0)
+    restart(world)
+    assert world.server.grace.until == until
+    assert world.client(2).lock() == nlm.GRACE
+    world.run(60.0)
+    assert world.client(2).lock() == nlm.OK
+
+
+def test_who_was_monitored_is_monitored_on_and_forgotten_when_idle():
+    world = World()
+    one = world.client(2)
+    one.lock()
+    one.unlock()
+    world.monitor.watched.clear()
+    restart(world)
+    assert list(world.monitor.watched) == [one.address]
+    world.run(1000.0)
+    assert not world.monitor.watched
+    assert not len(world.server.hosts)
+
+
+# ---------------------------------------------------------------------- what cannot be believed
+
+
+def test_files_known_by_other_keys_are_refused():
+    world = World()
+    world.client(2).lock()
+    world.settings.handles.codec = "unfs3"
+    with pytest.raises(WireError, match="found by opaque"):
+        successor(world)
+
+
+@given(st.binary(max_size=60))
+def test_any_records_are_understood_or_refused(data):
+    world = World()
+    world.client(2).lock()
+    try:
+        successor(world, [*world.journal, data])
+    except WireError:
+        pass
+
+
+def test_two_locks_that_exclude_each_other_are_refused():
+    world, other = World(), World()
+    world.client(2).lock()
+    other.client(9).lock(offset=100)
+    other.client(3).lock()
+    with pytest.raises(WireError):
+        successor(world, [*world.journal, world.journal[-1], *other.journal[1:]])
