@@ -31,8 +31,8 @@ from pydaemons.lockd.directory import Directory
 from pydaemons.lockd.engine import LockEngine, NamesFound, StatusMonitor, Unmonitored
 from pydaemons.lockd.listeners import Listeners
 from pydaemons.lockd.localfs import LocalTable
-from pydaemons.lockd.realfile import Mounts
 from pydaemons.lockd.memory import Memory
+from pydaemons.lockd.realfile import Mounts
 from pydaemons.lockd.registrar import Mode
 from pydaemons.lockd.settings import PylockdConfiguration
 from pydaemons.nsm.monitor import Monitor
