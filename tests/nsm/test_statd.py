@@ -223,6 +223,17 @@ def test_the_list_of_the_last_life_is_registered_anew_with_its_secrets(house):
     assert again.restarted == [(CLIENT, 9)]
 
 
+def test_hosts_a_life_without_statd_monitored_are_registered_with_name_and_secret(house):
+    noted = Host(CLIENT, b"client", told=3)
+    again = House({"state": b"3\n", f"sm/{CLIENT}": noted.format()}, locks_kept=False)
+    again.begin()
+    assert again.calls == [(Proc.MON, types.MonitorArgs(CLIENT.encode(), ME, again.private()))]
+    assert any(again.private())
+    again.notified(again.private())
+    assert again.restarted == [(CLIENT, 9)]
+    assert len(again.logs) == 1 and "tells them nothing" in again.logs[0]
+
+
 def test_hosts_of_the_last_life_that_do_not_come_back_are_given_up(house):
     house.watch()
     house.watch("10.0.0.3")

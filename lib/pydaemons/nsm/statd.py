@@ -84,11 +84,18 @@ class StatdMonitor:
         self._caller = Caller(hostname, NLM_PROGRAM, NLM_VERSION, NLM_NOTIFY)
         self._target = Target("127.0.0.1", NSM_PROGRAM, NSM_VERSION, Transport.UDP, privileged=True)
         self._effects: deque[Effect] = deque(start.effects)
+        strangers = [host for host in self.hosts.values() if not host.alias]
+        for host in strangers:  # noted by a life that was the monitor itself
+            self._name(host)
+            self._keep(host)
         self._by_private = {host.private: host for host in self.hosts.values()}
         self._unused: set[str] = set(self.hosts)
         self._timers: Timers[str] = Timers()
         self._silent = False
         self._lost = start.needs_grace
+        if strangers and self._lost:
+            self._complain()
+            self._lost = False
 
     # ---- what the lock manager asks
 
@@ -99,11 +106,10 @@ class StatdMonitor:
         self._unused.discard(address)
         host = self.hosts.get(address)
         if host is None:
-            private = self._entropy.getrandbits(8 * PRIVATE).to_bytes(PRIVATE, "big")
-            alias = name if self._settings.nsm_use_hostnames and name else address.encode()
-            host = Host(address, name, local, state, self.state, private, alias)
+            host = Host(address, name, local, state, self.state)
+            self._name(host)
             self.hosts[address] = host
-            self._by_private[private] = host
+            self._by_private[host.private] = host
             self._keep(host)
             self._register(host, now)
 
@@ -137,11 +143,7 @@ class StatdMonitor:
         """Our locks are gone and the host did not restart. Only its monitor may raise the state number, and
         SM_SIMU_CRASH makes rpc.statd exit without a word to anybody: a person has to see to it."""
         if self.hosts:
-            text = (
-                f"the locks of {len(self.hosts)} clients are lost and rpc.statd, as the host did not restart,"
-                " tells them nothing: run sm-notify -f and restart rpc-statd to have them reclaim"
-            )
-            self._effects.append(Log(Level.WARNING, text, {}, UNTOLD_ID))
+            self._complain()
 
     # ---- the engine around it
 
@@ -182,6 +184,18 @@ class StatdMonitor:
             yield self._effects.popleft()
 
     # ---- parts
+
+    def _complain(self) -> None:
+        text = (
+            f"the locks of {len(self.hosts)} clients are lost and rpc.statd, as the host did not restart,"
+            " tells them nothing: run sm-notify -f and restart rpc-statd to have them reclaim"
+        )
+        self._effects.append(Log(Level.WARNING, text, {}, UNTOLD_ID))
+
+    def _name(self, host: Host) -> None:
+        """Decide what the monitor shall know it by, and how we know its word again."""
+        host.private = self._entropy.getrandbits(8 * PRIVATE).to_bytes(PRIVATE, "big")
+        host.alias = host.name if self._settings.nsm_use_hostnames and host.name else host.address.encode()
 
     def _register(self, host: Host, now: Now) -> None:
         args = MONITOR_ARGS.pack(MonitorArgs(host.alias, self._caller, host.private))
