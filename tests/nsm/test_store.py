@@ -107,6 +107,11 @@ def test_lost_locks_raise_the_number_by_two_and_move_everybody_to_those_to_be_to
     assert after == files(untold=(CLIENT,), state=b"7\n")
 
 
+def test_the_number_goes_on_from_what_another_monitor_told_the_clients():
+    host = Host("10.0.0.2", b"client", "10.0.0.1", 7, told=41)
+    assert begin(files(host), locks_kept=False).state == 43
+
+
 def test_those_still_untold_are_told_after_the_next_loss_too():
     other = Host("10.0.0.3")
     content = files(CLIENT, untold=(other,))

@@ -214,8 +214,10 @@ def begin(files: Mapping[str, bytes], *, locks_kept: bool, we_notify: bool = Tru
             known = number
         except ValueError as error:
             set_aside(STATE_FILE, error, "the number goes on from what monitored hosts were told")
+    # what clients were told counts too: it is another monitor's number after a change of [nsm] mode, and they
+    # take no notice of one they know
     told = [host.told for host in (*monitored.values(), *untold.values())]
-    state = max([known or 0, 1, *([] if known is not None else told)]) | 1
+    state = max([known or 0, 1, *told]) | 1
     lost = bool(monitored or untold or damaged)
     if locks_kept and known is not None:
         beginning = Beginning.KEPT
