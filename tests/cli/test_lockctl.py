@@ -165,3 +165,10 @@ def test_the_manual_has_no_fault():
         env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "MANROFFSEQ": ""},
     )
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_an_instance_is_asked_at_its_own_socket():
+    assert parse("locks").socket == "/run/pylockd/control"
+    assert parse("locks", "--instance", "blue").socket == "/run/pylockd@blue/control"
+    with pytest.raises(SystemExit):
+        parse("locks", "--instance", "blue", "--socket", "/run/x")

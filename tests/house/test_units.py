@@ -88,3 +88,23 @@ def test_pylockd_stays_confined_when_it_may_open_files_by_handles(root):
     assert (verified.returncode, verified.stderr) == (0, "")
     assert "open_by_handle_at is allowed" in judged.stdout, "the drop-in was not read"
     assert judged.returncode == 0, judged.stdout[-400:] + judged.stderr
+
+
+def test_an_instance_s_unit_is_the_service_s_but_for_what_makes_it_an_instance():
+    ours = {
+        "Description",
+        "AssertPathExists",
+        "NetworkNamespacePath",
+        "ExecStartPre",
+        "ExecStart",
+        "ExecReload",
+        "RuntimeDirectory",
+        "StateDirectory",
+        "ReadWritePaths",
+    }
+
+    def settings(name: str) -> list[str]:
+        lines = (UNITS / name).read_text().splitlines()
+        return [line for line in lines if line and line[0] != "#" and line.partition("=")[0] not in ours]
+
+    assert settings("pylockd@.service") == settings("pylockd.service")

@@ -2,6 +2,7 @@
 import pytest
 
 from pydaemons.tunables.declare import Effect, Settings, TunableChanged, Tunables, live, state, tunable
+from pydaemons.tunables.keys import to_path
 from pydaemons.tunables.kinds import Int, Refused, Seconds, YesNo
 
 
@@ -86,3 +87,15 @@ def test_a_default_outside_its_range_is_found_at_class_creation() -> None:
 
         class Wrong(Settings, section="x"):
             timeout = tunable(Seconds(3, 20), 21, doc="")
+
+
+@pytest.mark.parametrize(
+    ("name", "key"), [("blue", "fs.sample@blue.timeout"), ("a.b", "fs.sample@a/b.timeout")]
+)
+def test_an_instance_has_keys_of_its_own_and_the_section_keeps_its_name(name: str, key: str) -> None:
+    settings, others = Sample(), Sample()
+    settings.move(name)
+    assert settings.key("timeout") == key
+    assert settings.set("timeout", "16", "test") == TunableChanged(key, 10, 16)
+    assert (settings.section, others.prefix) == ("fs.sample", "fs.sample")
+    assert to_path(key) == f"fs/sample@{name}/timeout"

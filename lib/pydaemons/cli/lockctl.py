@@ -117,7 +117,15 @@ def parser() -> argparse.ArgumentParser:
 
 def _daemon_verbs(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--socket", metavar="PATH", default=SOCKET, help=f"control socket ({SOCKET})")
+    which = common.add_mutually_exclusive_group()
+    which.add_argument("--socket", metavar="PATH", default=SOCKET, help=f"control socket ({SOCKET})")
+    which.add_argument(
+        "--instance",
+        metavar="NAME",
+        dest="socket",
+        type=lambda name: SOCKET.replace("pylockd", f"pylockd@{name}"),
+        help="pylockd@NAME, of that network namespace",
+    )
     common.add_argument("--json", action="store_true", help="print JSON")
 
     def verb(name: str, text: str, *, table: bool = False) -> argparse.ArgumentParser:

@@ -65,6 +65,10 @@ class Daemon(ABC):
     def arguments(self, parser: argparse.ArgumentParser) -> None:  # noqa: B027
         """Add options of its own to the common ones."""
 
+    def stem(self, arguments: argparse.Namespace) -> str:
+        """The name its files and folders have where nobody names them; its own, where several run at once."""
+        return self.name
+
     def load(self, shell: Shell) -> Resolved:
         """Read the configuration, at start and reload; put nothing in force."""
         arguments = shell.arguments

@@ -94,11 +94,11 @@ def _shell(
     notify: Notifier | None = None,
     inherited: list[sockets.Inherited] | None = None,
 ) -> Shell:
-    environ = os.environ
-    state_dir = arguments.state_dir or _first(environ.get("STATE_DIRECTORY")) or f"/var/lib/{daemon.name}"
+    environ, stem = os.environ, daemon.stem(arguments)
+    state_dir = arguments.state_dir or _first(environ.get("STATE_DIRECTORY")) or f"/var/lib/{stem}"
     return Shell(
-        config=arguments.config or f"/etc/{daemon.name}.conf",
-        run_dir=arguments.run_dir or _first(environ.get("RUNTIME_DIRECTORY")) or f"/run/{daemon.name}",
+        config=arguments.config or f"/etc/{stem}.conf",
+        run_dir=arguments.run_dir or _first(environ.get("RUNTIME_DIRECTORY")) or f"/run/{stem}",
         state_dir=state_dir,
         state=StateFolder(state_dir),
         log=log,

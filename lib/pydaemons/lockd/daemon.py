@@ -6,6 +6,7 @@ in which order it comes up. A request's way: kit.batch or kit.streams -> sunrpc.
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import os
 import signal as signals
@@ -66,6 +67,23 @@ class PylockdDaemon(Daemon):
         return read_clock()
 
     # -- the life of a daemon (kit.daemon)
+
+    def arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Several may run, each in a network namespace of its own."""
+        parser.add_argument(
+            "--instance",
+            metavar="NAME",
+            type=instance,
+            help="be one of several: files and folders are called pylockd@NAME, tunables fs.nfs@NAME",
+        )
+
+    def stem(self, arguments: argparse.Namespace) -> str:
+        """pylockd, or pylockd@NAME; the tunables move along."""
+        name: str | None = arguments.instance
+        if name is None:
+            return self.name
+        self.configuration.tunables.move(name)
+        return f"{self.name}@{name}"
 
     async def prepare(self, shell: Shell) -> None:
         """Find out whether this host has an rpcbind and a status monitor."""
@@ -304,6 +322,13 @@ class PylockdDaemon(Daemon):
             self._shell.log.log(Level.ERROR, f"{change.key}: {error}; still on port {still}")
         else:
             self._publishing = self._driver.loop.create_task(self._publish())
+
+
+def instance(name: str) -> str:
+    """The NAME of pylockd@NAME.service: what can name a file."""
+    if not name or "/" in name or name.startswith(".") or not name.isprintable() or " " in name:
+        raise argparse.ArgumentTypeError(f"{name!r} cannot name an instance: want a network namespace's name")
+    return name
 
 
 def _attached() -> list[IPv4Network | IPv6Network]:

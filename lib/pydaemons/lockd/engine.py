@@ -274,7 +274,10 @@ class LockEngine:
         return " ".join((handles.codec, *handles.codec_at)).encode()
 
     def _changed(self, key: str, now: Now) -> None:
-        if key == "fs.nfs.nlm_end_grace" and self.configuration.tunables.nlm_end_grace:
+        if (
+            key == self.configuration.tunables.key("nlm_end_grace")
+            and self.configuration.tunables.nlm_end_grace
+        ):
             self.end_grace()
 
     def _grace_ended(self) -> None:

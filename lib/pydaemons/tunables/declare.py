@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, ClassVar, Protocol, TypeVar, cast
 
+from .keys import SWAP
 from .kinds import Refused
 
 T = TypeVar("T")
@@ -220,14 +221,23 @@ class Settings(metaclass=_Compiled):
 class Tunables(Settings):
     """A section whose entries are keys of the tree: `prefix` is the folder, dotted."""
 
-    __slots__ = ()
+    __slots__ = ("prefix",)
 
     def __init_subclass__(cls, *, prefix: str = "", **options: Any) -> None:
         super().__init_subclass__(section=prefix, **options)
 
-    @property
-    def prefix(self) -> str:
-        return self.section
+    def __init__(self) -> None:
+        super().__init__()
+        self.prefix = self.section
+
+    def move(self, instance: str) -> None:
+        """Be the keys of one of several daemons of a kind: `fs.nfs@INSTANCE`. In configuration files the
+        section keeps its name."""
+        self.prefix = f"{self.section}@{instance.translate(SWAP)}"
+
+    def key(self, name: str) -> str:
+        """The full dotted name of an entry."""
+        return f"{self.prefix}.{name}"
 
 
 class Configuration:

@@ -6,7 +6,8 @@ for itself inside a component, written as its opposite. So `net.ipv4.conf.eth0/1
 `net/ipv4/conf/eth0.100/x` name the same key, whose middle component is `eth0.100`.
 """
 
-_SWAP = str.maketrans("./", "/.")
+SWAP = str.maketrans("./", "/.")
+"""Either form to the other, and what stands for itself inside a component."""
 
 
 def is_dotted(key: str) -> bool:
@@ -17,15 +18,15 @@ def is_dotted(key: str) -> bool:
 
 def to_path(key: str) -> str:
     """The key as a path relative to the tree's root."""
-    return key.translate(_SWAP) if is_dotted(key) else key
+    return key.translate(SWAP) if is_dotted(key) else key
 
 
 def to_dotted(key: str) -> str:
     """The key in the form people print: dots between components."""
-    return key if is_dotted(key) else key.translate(_SWAP)
+    return key if is_dotted(key) else key.translate(SWAP)
 
 
 def split(key: str) -> tuple[str, str]:
     """The dotted folder and the last name: `fs/nfs/nlm_timeout` gives `("fs.nfs", "nlm_timeout")`."""
     folder, _, name = to_path(key).rpartition("/")
-    return folder.translate(_SWAP), name
+    return folder.translate(SWAP), name
