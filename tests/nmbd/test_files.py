@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 import asyncio
+import re
 
 from fakes.claims import claim
 from fakes.ether import EPOCH, Ether
@@ -18,10 +19,18 @@ def site() -> Ether:
 def test_the_name_list_shows_every_network_and_the_wins_names():
     ether = site()
     text = "".join(files.namelist(ether.stations[0].node, ether.now.wall))
-    assert text.startswith("Subnet 10.0.0.1\n---------------\n\tName = WINS<00>\tSource = SELF_NAME\n")
-    assert "\tb_flags = 64\tdeath_time = PERMANENT\n\tnumber of IPS = 1\t10.0.0.1\n" in text
+    # the shape of nmbd 4.17.12's
+    assert text.startswith(
+        f"Subnet 10.0.0.1\n{'-' * 22}\n\tName = WINS<00>\tSource = SELF_NAME\nb_flags = 66\t"
+    )
+    head = r"death_time = PERMANENT\trefresh_time = \w{3} \w{3} .* \d{4}\n\n"
+    entry = head + r"\t\tnumber of IPS = 1\t10\.0\.0\.1\n\n"
+    assert len(re.findall(entry, text)) == 8 + 4
+    assert "\tName = *<20>\tSource = PERMANENT_NAME\nb_flags = 64\t" in text
     assert "Subnet WINS_SERVER_SUBNET\n" in text
-    assert "\tName = CLIENT<20>\tSource = REGISTER_NAME\n" in text
+    assert re.search(
+        r"\tName = CLIENT<20>\tSource = REGISTER_NAME\nb_flags = 64\tdeath_time = .* \d{4}\n\trefresh", text
+    )
 
 
 def test_a_wins_dat_is_written_at_once_or_in_pieces_with_the_same_content(tmp_path):

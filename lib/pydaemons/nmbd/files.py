@@ -15,7 +15,7 @@ from ipaddress import IPv4Address
 from itertools import islice
 
 from pydaemons.netbios import name
-from pydaemons.netbios.codes import GROUP
+from pydaemons.netbios.codes import ACTIVE, PERMANENT
 from pydaemons.netbios.node import winsdat, winsdb
 from pydaemons.netbios.node.names import ANSWERED
 from pydaemons.netbios.node.node import Node
@@ -48,37 +48,44 @@ def wins_lines(node: Node, wall: float) -> Iterator[str]:
 def namelist(node: Node, wall: float) -> Iterator[str]:
     """A namelist.debug: every network with our names, then the WINS server's names."""
     for subnet in node.subnets.all:
-        yield from _head(subnet.interface.address)
+        yield _head(subnet.interface.address)
         for holding in node.names.on(subnet):
             if holding.state in ANSWERED:
-                flags = node.settings.status_flags(holding.own)
                 addresses = node.names.addresses(holding.own.wire, subnet)
-                yield _entry(holding.own.wire, "SELF_NAME", flags, 0, addresses)
+                flags = node.settings.status_flags(holding.own)
+                if not holding.own.group:
+                    flags |= PERMANENT
+                yield _entry(holding.own.wire, "SELF_NAME", flags, addresses, death=0, refresh=holding.since)
+        for wire in sorted(node.settings.silent_names()):
+            flags = node.settings.node_type | ACTIVE
+            yield _entry(wire, "PERMANENT_NAME", flags, [subnet.address], death=0, refresh=wall)
     if node.wins is not None:
-        yield from _head("WINS_SERVER_SUBNET")
+        yield _head("WINS_SERVER_SUBNET")
         for wire, packed in list(node.db.records.items()):
             record = winsdb.unpack(packed)
             if record.state == winsdb.State.ACTIVE and record.expires > wall:
-                yield _entry(
-                    wire,
-                    "REGISTER_NAME",
-                    record.flags,
-                    record.expires,
-                    [member.address for member in record.members],
-                )
+                addresses = [member.address for member in record.members]
+                # by then it must have been refreshed: when it will be is the owner's business
+                ends = record.expires
+                flags = record.flags | ACTIVE
+                yield _entry(wire, "REGISTER_NAME", flags, addresses, death=ends, refresh=ends)
 
 
-def _head(title: str) -> Iterator[str]:
-    line = f"Subnet {title}"
-    yield f"{line}\n{'-' * len(line)}\n"
+def _head(title: str) -> str:
+    return f"Subnet {title}\n{'-' * 22}\n"
 
 
-def _entry(wire: bytes, source: str, flags: int, expires: int, addresses: list[bytes]) -> str:
-    death = time.asctime(time.localtime(expires)) if expires else "PERMANENT"
+def _entry(
+    wire: bytes, source: str, flags: int, addresses: list[bytes], *, death: int, refresh: float
+) -> str:
+    ends = f"{_date(death)}\n" if death else "PERMANENT"
     shown = " ".join(str(IPv4Address(address)) for address in addresses)
-    group = " (group)" if flags & GROUP else ""
     return (
         f"\tName = {name.unpack(wire)}\tSource = {source}\n"
-        f"\tb_flags = {flags >> 8:x}\tdeath_time = {death}{group}\n"
-        f"\tnumber of IPS = {len(addresses)}\t{shown}\n\n"
+        f"b_flags = {flags >> 8:x}\tdeath_time = {ends}\trefresh_time = {_date(refresh)}\n\n"
+        f"\t\tnumber of IPS = {len(addresses)}\t{shown}\n\n"
     )
+
+
+def _date(wall: float) -> str:
+    return time.asctime(time.localtime(wall))

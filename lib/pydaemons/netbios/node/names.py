@@ -73,7 +73,7 @@ ANSWERED = frozenset((State.CLAIMING, State.OWNED))
 class Holding:
     """One of our names on one network."""
 
-    __slots__ = ("exchange", "own", "rival", "state", "subnet")
+    __slots__ = ("exchange", "own", "rival", "since", "state", "subnet")
 
     def __init__(self, own: OwnName, subnet: Subnet) -> None:
         self.own = own
@@ -82,6 +82,8 @@ class Holding:
         self.exchange: int | None = None
         self.rival = ""
         """Who objected, while in conflict."""
+        self.since = 0.0
+        """When it was claimed (wall clock)."""
 
 
 class NameTable:
@@ -136,6 +138,7 @@ class NameTable:
         self._stop(holding)
         holding.own = own
         holding.rival = ""
+        holding.since = now.wall
         holding.state = NEXT[holding.state, Event.CLAIMED]
         self._changed()
 

