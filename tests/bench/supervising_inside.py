@@ -23,6 +23,8 @@ MARKS = "/run/marks"
 STAMP = "/usr/local/bin/stamp"
 STEP = 0.0002
 PATIENCE = 60.0
+SETTLE = 2.0
+"""after the starts, until the journal and everybody else has come to rest"""
 SILENT: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
 """daemons must not keep our output open"""
 
@@ -57,9 +59,9 @@ def resident(pid: int) -> int:
 
 
 def timed(command: list[str]) -> float:
-    """Median milliseconds of a command, of five runs."""
+    """Median milliseconds of a command, of nine runs."""
     times = []
-    for _ in range(5):
+    for _ in range(9):
         begun = time.perf_counter()
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         times.append((time.perf_counter() - begun) * 1000)
@@ -249,7 +251,7 @@ def main(side_name: str, number: int, crashes: int) -> None:
     side.create(names)
     until(lambda: len(os.listdir(MARKS)) >= number, "all to run")
     figures: dict[str, Any] = {"create": time.perf_counter() - begun, "empty": empty / 1024}
-    time.sleep(0.5)
+    time.sleep(SETTLE)
     figures["bytes"] = (resident(side.pid) - empty) / number
     figures["status"] = timed(side.status())
     times = []

@@ -48,7 +48,7 @@ class Typist:
 
     def __call__(self, *words, as_json=False):
         out, err = io.StringIO(), io.StringIO()
-        session = Session("bos", self.link, "localhost", as_json, out, err)
+        session = Session("bos", self.link, "localhost", json=as_json, out=out, err=err)
         verb = find_verb(VERBS, words[0])
         status = verb.run(session, parse(verb, words[1:]))
         self.out, self.err = out.getvalue(), err.getvalue()

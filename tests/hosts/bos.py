@@ -32,6 +32,7 @@ class BosHost:
         self.host = host
         host.run("mkdir", "-p", HOME, "/run/starts", check=True)
         host.copy_in(CHECKOUT / "lib", f"{HOME}/lib")
+        host.run("/usr/bin/python3", "-m", "compileall", "-q", f"{HOME}/lib", check=True)
         for name, place in (("pybosd", "sbin"), ("pybos", "bin")):
             host.copy_in(CHECKOUT / "bin" / name, f"{HOME}/bin/{name}")
             host.run("ln", "-s", f"{HOME}/bin/{name}", f"/usr/{place}/{name}", check=True)

@@ -56,17 +56,23 @@ class BosConfig:
 
 def format(config: BosConfig) -> str:
     """The file's text."""
-    lines = [
-        f"restrictmode {int(config.restricted)}",
-        f"restarttime {_numbers(config.general)}",
-        f"checkbintime {_numbers(config.binaries)}",
-    ]
-    for entry in config.entries:
-        notifier = f" {entry.notifier}" if entry.notifier else ""
-        lines.append(f"bnode {entry.kind} {entry.name} {int(entry.goal)}{notifier}")
-        lines += [f"parm {command}" for command in entry.commands]
-        lines.append("end")
-    return "\n".join(lines) + "\n"
+    return format_head(config) + "".join(format_entry(entry) for entry in config.entries)
+
+
+def format_head(config: BosConfig) -> str:
+    """The lines before the bnodes."""
+    return (
+        f"restrictmode {int(config.restricted)}\n"
+        f"restarttime {_numbers(config.general)}\n"
+        f"checkbintime {_numbers(config.binaries)}\n"
+    )
+
+
+def format_entry(entry: Entry) -> str:
+    """The lines of one bnode."""
+    notifier = f" {entry.notifier}" if entry.notifier else ""
+    commands = "".join(f"parm {command}\n" for command in entry.commands)
+    return f"bnode {entry.kind} {entry.name} {int(entry.goal)}{notifier}\n{commands}end\n"
 
 
 def _numbers(time: KTime) -> str:

@@ -115,7 +115,7 @@ class Supervisor:
         out = self.out
         if out.config_changed:
             out.config_changed = False
-            out.put_first(Persist(self.site.config_name, bosconfig.format(self.config()).encode()))
+            out.put_first(Persist(self.site.config_name, self._config_text().encode()))
         for bnode in out.changed:
             if self._bnodes.get(bnode.name) is bnode:
                 data = history.pack(bnode, boot=self.site.boot, ending=self.leaving is not None)
@@ -195,12 +195,18 @@ class Supervisor:
 
     def config(self) -> BosConfig:
         """What BosConfig says now."""
-        entries = tuple(
-            Entry(bnode.kind.name, bnode.name, bnode.file_goal, bnode.commands, bnode.notifier)
-            for bnode in self._bnodes.values()
-            if not bnode.doomed
-        )
+        entries = tuple(_entry(bnode) for bnode in self._bnodes.values() if not bnode.doomed)
         return BosConfig(self.restricted, self.general, self.binaries, entries)
+
+    def _config_text(self) -> str:
+        """The same as text. A create among thousands must not make all their lines again."""
+        head = bosconfig.format_head(BosConfig(self.restricted, self.general, self.binaries))
+        blocks = [head]
+        for bnode in self._bnodes.values():
+            if not bnode.doomed:
+                bnode.written = bnode.written or bosconfig.format_entry(_entry(bnode))
+                blocks.append(bnode.written)
+        return "".join(blocks)
 
     def create(self, entry: Entry, now: Now) -> Bnode:
         """A new bnode, checked by the caller; started when its file goal says so."""
@@ -249,6 +255,7 @@ class Supervisor:
     def set_file_goal(self, bnode: Bnode, goal: Goal) -> None:
         if bnode.file_goal is not goal:
             bnode.file_goal = goal
+            bnode.written = ""
             self.out.config_changed = True
 
     def set_goal(self, bnode: Bnode, goal: Goal, now: Now) -> None:
@@ -537,9 +544,14 @@ class Supervisor:
                 bnode.doomed = True
                 self._bury(bnode, now)
             elif entry is not None and entry.goal is not bnode.file_goal:
-                bnode.file_goal = entry.goal
+                self.set_file_goal(bnode, entry.goal)
                 self.set_stat(bnode, entry.goal, now)
         for entry in config.entries:
             if entry.name not in self._bnodes:
                 self.out.log(Level.NOTICE, f"{entry.name} is new in the file")
                 self.create(entry, now)
+
+
+def _entry(bnode: Bnode) -> Entry:
+    """What the file says of it."""
+    return Entry(bnode.kind.name, bnode.name, bnode.file_goal, bnode.commands, bnode.notifier)

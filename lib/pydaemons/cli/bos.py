@@ -12,14 +12,17 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
-from typing import NoReturn
 
 import pydaemons
 from pydaemons.cli.bos_link import DEFAULT_SOCKET, Link, Refused, relay
 from pydaemons.cli.bos_syntax import UsageError, find_verb, parse
 from pydaemons.cli.bos_verbs import VERBS, Session
 from pydaemons.kit.controlclient import CallError, NotRunningError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import NoReturn
 
 NO_CONNECTION = 255
 HERE = ("localhost", "127.0.0.1", "::1")
@@ -86,7 +89,9 @@ def _main(program: str, words: list[str]) -> int:
         return 0
     host = values["server"] or host
     link = Link(path, None if host in (None, *HERE) else host)
-    return verb.run(Session(program, link, host or "localhost", json, sys.stdout, sys.stderr), values)
+    return verb.run(
+        Session(program, link, host or "localhost", json=json, out=sys.stdout, err=sys.stderr), values
+    )
 
 
 def _take_global(words: list[str]) -> tuple[str, bool, list[str]]:

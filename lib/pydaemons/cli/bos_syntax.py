@@ -8,10 +8,12 @@ missing, 7 too much.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # plain classes below for the same reason: dataclasses alone would double the start
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from typing import Any
 
 UNKNOWN_OPERATION, UNKNOWN_SWITCH, TOO_MANY, MISSING = 5, 6, 7, 8
 WIDTH = 80
@@ -33,14 +35,16 @@ class Takes(Enum):
     FLAG = "flag"
 
 
-@dataclass(frozen=True, slots=True)
 class Parameter:
     """One switch of a verb."""
 
-    name: str
-    takes: Takes
-    help: str
-    required: bool = False
+    __slots__ = ("help", "name", "required", "takes")
+
+    def __init__(self, name: str, takes: Takes, help: str, required: bool = False) -> None:
+        self.name = name
+        self.takes = takes
+        self.help = help
+        self.required = required
 
     def usage(self) -> str:
         if self.takes is Takes.FLAG:
@@ -49,15 +53,24 @@ class Parameter:
         return text if self.required else f"[{text}]"
 
 
-@dataclass(frozen=True, slots=True)
 class Verb:
     """One operation."""
 
-    name: str
-    help: str
-    parameters: tuple[Parameter, ...]
-    run: Callable[..., int]
-    alias: str = ""
+    __slots__ = ("alias", "help", "name", "parameters", "run")
+
+    def __init__(
+        self,
+        name: str,
+        help: str,
+        parameters: tuple[Parameter, ...],
+        run: Callable[..., int],
+        alias: str = "",
+    ) -> None:
+        self.name = name
+        self.help = help
+        self.parameters = parameters
+        self.run = run
+        self.alias = alias
 
     def usage(self, program: str) -> str:
         """As `bos help VERB` prints it."""

@@ -8,43 +8,46 @@ peer's text where there is one; exec exits with the command's own status.
 
 from __future__ import annotations
 
-import base64
-import json
 import os
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, TextIO
 
-from pydaemons.bnode import ktime, views
-from pydaemons.bnode.ktime import KTime
+from pydaemons.bnode import views
 from pydaemons.cli.bos_link import Link, Refused
 from pydaemons.cli.bos_syntax import Verb, flag, one, some
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # what only some operations need is imported there: starting is most of what this costs
+    from collections.abc import Mapping
+    from typing import Any, TextIO
+
+    Values = Mapping[str, Any]
 
 PIECE = 96 << 10
 POLL = 0.2
 """Seconds between looks at a running salvage."""
 SALVAGE_INSTANCE = "salvage-tmp"
-Values = Mapping[str, Any]
 
 
-@dataclass(slots=True)
 class Session:
-    """One run of the command."""
+    """One run of the command. `server` is the machine's name, for texts."""
 
-    program: str
-    link: Link
-    server: str
-    """the machine's name, for texts"""
-    json: bool
-    out: TextIO
-    err: TextIO
+    def __init__(
+        self, program: str, link: Link, server: str, *, json: bool, out: TextIO, err: TextIO
+    ) -> None:
+        self.program = program
+        self.link = link
+        self.server = server
+        self.json = json
+        self.out = out
+        self.err = err
 
     def say(self, text: str) -> None:
         self.out.write(text + "\n")
 
     def show(self, result: Any) -> int:
         """The result as JSON."""
+        import json  # noqa: PLC0415
+
         json.dump(result, self.out, indent=2)
         self.out.write("\n")
         return 0
@@ -309,6 +312,8 @@ def install(session: Session, values: Values) -> int:
 
 
 def _install_one(session: Session, source: str, target: str, stamp: tuple[int, int], data: bytes) -> int:
+    import base64  # noqa: PLC0415
+
     offset = 0
     while True:
         piece = data[offset : offset + PIECE]
@@ -373,6 +378,8 @@ def prune(session: Session, values: Values) -> int:
 
 
 def setrestart(session: Session, values: Values) -> int:
+    from pydaemons.bnode import ktime  # noqa: PLC0415
+
     if values["general"] and values["newbinary"]:
         session.complain("can't specify more than one restart time at a time")
         return 255
@@ -388,11 +395,13 @@ def setrestart(session: Session, values: Values) -> int:
 
 
 def getrestart(session: Session, values: Values) -> int:
+    from pydaemons.bnode import ktime  # noqa: PLC0415
+
     result = session.link.call("GetRestart")
     if session.json:
         return session.show(result)
-    session.say(f"Server {session.server} restarts {ktime.format(KTime(*result['general']))}")
-    binaries = ktime.format(KTime(*result["binaries"]))
+    session.say(f"Server {session.server} restarts {ktime.format(ktime.KTime(*result['general']))}")
+    binaries = ktime.format(ktime.KTime(*result["binaries"]))
     session.say(f"Server {session.server} restarts for new binaries {binaries}")
     return 0
 
@@ -418,6 +427,8 @@ def getlog(session: Session, values: Values) -> int:
 
 
 def _copy_log(session: Session, name: str, target: TextIO) -> int:
+    import base64  # noqa: PLC0415
+
     offset = 0
     while True:
         try:

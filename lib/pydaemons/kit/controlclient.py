@@ -11,10 +11,13 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Iterator, Mapping
 from errno import ECONNREFUSED, ENOENT
-from types import TracebackType
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # typing alone would be a quarter of a command's start
+    from collections.abc import Iterator, Mapping
+    from types import TracebackType
+    from typing import Any
 
 _PATH = 107
 
