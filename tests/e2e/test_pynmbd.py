@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import subprocess
 import time
+from collections.abc import Callable
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -171,8 +173,6 @@ def test_names_are_released_on_the_wire_when_it_stops(lab: Lab, tmp_path: Path) 
     ours = start_pynmbd(lab.h1, PLAIN)
     wait_for(lambda: set(own_states(lab.h1).values()) == {"owned"}, what="names")
     with lab.h2.network():
-        import socket  # noqa: PLC0415
-
         sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
         sock.bind(("10.97.0.255", 137))
@@ -293,8 +293,6 @@ def test_nobody_beyond_our_networks_gets_an_answer(lab: Lab) -> None:
     lab.h1.run("ip", "route", "add", "203.0.113.9", "via", lab.h2.address, check=True)
 
     def from_afar(data: bytes) -> bytes | None:
-        import socket  # noqa: PLC0415
-
         with lab.h2.network(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             sock.bind(("203.0.113.9", 0))
             sock.settimeout(0.3)
@@ -367,3 +365,43 @@ def test_pynmbctl_shuts_it_down(lab: Lab) -> None:
     ctl(lab.h1, "shutdown")
     assert ours.wait() == 0
     assert re.search("asked to by pynmbctl", ours.log)
+
+
+def test_a_living_samba_host_keeps_its_wins_name_and_a_dead_one_loses_it(
+    make_lab: Callable[..., Lab],
+) -> None:
+    lab = make_lab(3)
+    server = start_pynmbd(lab.h1, WINS)
+    peer = f"[global]\nnetbios name = PEER\nworkgroup = TESTGRP\nwins server = {lab.h1.address}\n"
+    nmbd = start_nmbd(lab.h2, peer)
+    wait_for(lambda: "PEER#20" in wins_names(lab.h1), what="nmbd to register")
+    request = claim("PEER#20", lab.h3.address)
+
+    def last_word() -> nspacket.Packet:
+        with lab.h3.network(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.settimeout(20)
+            sock.sendto(request, (lab.h1.address, 137))
+            first = nspacket.unpack(sock.recv(2000))
+            return nspacket.unpack(sock.recv(2000)) if first.opcode == 7 else first
+
+    assert last_word().rcode == 6
+    assert wins_names(lab.h1, "PEER#20") == {"PEER#20": [lab.h2.address]}
+    nmbd.send_signal(9)
+    nmbd.wait()
+    assert last_word().rcode == 0
+    assert wins_names(lab.h1, "PEER#20") == {"PEER#20": [lab.h3.address]}
+    assert "which 10.97.0.2 defends" in server.log
+    assert "PEER<20> goes to 10.97.0.3" in server.log
+
+
+def test_a_wins_proxy_answers_samba_tools_for_hosts_of_another_network(
+    make_lab: Callable[..., Lab],
+) -> None:
+    lab = make_lab(2)
+    start_pynmbd(lab.h1, WINS + "wins proxy = yes\n")
+    far = claim("FAR#20", "10.200.0.9")
+    assert addresses(answer(lab.h2, far, lab.h1)) == ["10.200.0.9"]
+    assert lookup(lab.h2, "FAR#20") == (0, ["10.200.0.9 FAR<20>"])
+    near = claim("NEAR#20", lab.h2.address)
+    assert answer(lab.h2, near, lab.h1) is not None
+    assert lookup(lab.h2, "NEAR#20")[0] == 1

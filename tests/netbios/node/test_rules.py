@@ -7,6 +7,7 @@ import pytest
 
 from fakes.claims import claim, query, release, wire
 from fakes.ether import Ether, Station
+from pydaemons.engine.effects import Log
 from pydaemons.engine.protocol import Address, Origin, Transport
 from pydaemons.netbios import name, nspacket
 from pydaemons.netbios.codes import CLASS_IN, Opcode, Rcode, RecordType
@@ -102,3 +103,23 @@ def test_registration_with_a_host_that_is_no_wins_server_is_refused():
         (answer,) = asker.ask(data, "10.0.0.1")
         assert nspacket.unpack(answer).rcode == Rcode.FMT_ERR
     assert asker.ask(claim("OTHER#20", "10.0.0.9", broadcast=True), "10.0.0.255") == []
+
+
+def test_what_strangers_can_make_it_log_carries_an_id_that_bounds_it():
+    ether = Ether()
+    messages = []
+    ether.on_effect = lambda station, effect: messages.append(effect) if isinstance(effect, Log) else None
+    ether.add(Settings("ALPHA", wins_support=True, wins_hook=("/bin/hook",)), "10.0.0.1")
+    ether.run(2)
+    messages.clear()
+    asker = ether.host("10.0.0.9", 137)
+    demand = nspacket.answer(5, 7, wire("ALPHA#20"), bytes(6), ttl=0, rcode=7)
+    requests = (
+        claim("ALPHA#20", "10.0.0.9", broadcast=True),
+        claim("WPAD#00", "10.0.0.9"),
+        claim("A B#00", "10.0.0.9"),
+    )
+    for data in (*requests, demand, claim("A B#00", "10.0.0.8")):
+        asker.ask(data, "10.0.0.1")
+    assert len(messages) >= 5
+    assert all(message.message_id for message in messages)

@@ -6,11 +6,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
-from pydaemons.engine.effects import Effect, Persist
+from pydaemons.engine.effects import Effect, Level, Persist
 from pydaemons.netbios.node.settings import Settings
 from pydaemons.netbios.node.subnet import Interface
+
+NAME_TAKEN = "fda896b4abc76ea19499938144301b29"
+"""MESSAGE_ID: Another host has one of our names."""
+NAME_CLAIMED = "4d66dead1560692116845abc088f938e"
+"""MESSAGE_ID: Another host claimed one of our names and was refused."""
+NAME_DEMANDED = "8cc268fc0b9b50af937b668a6fefb6bd"
+"""MESSAGE_ID: Somebody demanded that a name of ours be given up."""
+WINS_REFUSED_NAME = "981576e76c8e4121b519f566fb1b9deb"
+"""MESSAGE_ID: Somebody tried to register a name nobody may have."""
+WINS_DEFENDED = "4e9213909a84a3ee7fdb9340d1aed2b9"
+"""MESSAGE_ID: A claimed WINS name stayed with its owner."""
+WINS_TAKEN_OVER = "bfa0bf388519edcd8ca8758ee66238a2"
+"""MESSAGE_ID: A WINS name went to another host."""
+WINS_NO_HOOK = "3d3bd52d1808120df052a7cb7e43c370"
+"""MESSAGE_ID: A name was not passed to the hook."""
+
+
+class Say(Protocol):
+    """How the parts of a node log; messages that peers can cause have an id, which also bounds their
+    number."""
+
+    def __call__(self, level: Level, message: str, message_id: str | None = None) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

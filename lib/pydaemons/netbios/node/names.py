@@ -18,6 +18,7 @@ from pydaemons.engine.protocol import Address, Now
 from pydaemons.engine.timers import Timers
 from pydaemons.netbios import name, nspacket
 from pydaemons.netbios.codes import Opcode
+from pydaemons.netbios.node.events import NAME_TAKEN, Say
 from pydaemons.netbios.node.exchange import Exchanges
 from pydaemons.netbios.node.settings import OwnName, Settings
 from pydaemons.netbios.node.subnet import Subnet
@@ -94,7 +95,7 @@ class NameTable:
         exchanges: Exchanges,
         *,
         changed: Callable[[], None],
-        log: Callable[[Level, str], None],
+        log: Say,
     ) -> None:
         self._exchanges = exchanges
         self._changed = changed
@@ -214,6 +215,7 @@ class NameTable:
             self._log(
                 Level.ERROR,
                 f"{holding.subnet.interface.name}: {host} has the name {shown} already: it is not ours there",
+                NAME_TAKEN,
             )
             self._again.set((holding.subnet, holding.own.wire), now.mono + CLAIM_AGAIN)
         self._changed()

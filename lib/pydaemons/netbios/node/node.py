@@ -349,8 +349,8 @@ class Node:
             self._stop_at = None
             self._effects.append(Leave(0, "names released"))
 
-    def _log(self, level: Level, message: str) -> None:
-        self._effects.append(Log(level, message))
+    def _log(self, level: Level, message: str, message_id: str | None = None) -> None:
+        self._effects.append(Log(level, message, message_id=message_id))
 
 
 def _networks(patterns: Iterable[str]) -> tuple[IPv4Network, ...]:

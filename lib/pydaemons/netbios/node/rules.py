@@ -14,6 +14,7 @@ from pydaemons.engine.effects import Effect, Level
 from pydaemons.engine.protocol import Now, Origin
 from pydaemons.netbios import name, nspacket
 from pydaemons.netbios.codes import BROADCAST, GROUP, RECURSION_DESIRED, Opcode, Rcode, RecordType
+from pydaemons.netbios.node.events import NAME_CLAIMED, NAME_DEMANDED, Say
 from pydaemons.netbios.node.exchange import Exchanges
 from pydaemons.netbios.node.names import Holding, NameTable
 from pydaemons.netbios.node.proxy import DnsProxy, Known, Waiting, WinsProxy
@@ -62,7 +63,7 @@ class Rules:
         answers: Answers,
         client: WinsClient,
         emit: Callable[[Effect], None],
-        log: Callable[[Level, str], None],
+        log: Say,
     ) -> None:
         self.settings = settings
         self.tunables = tunables
@@ -115,7 +116,9 @@ class Rules:
         if packet.opcode == Opcode.REGISTRATION and packet.rcode == Rcode.CFT_ERR:
             self.counts.conflicts += 1
             about = name.unpack(packet.answers[0].name) if packet.answers else "a name"
-            self._log(Level.NOTICE, f"{origin.peer.host} demands that {about} be given up: ignored")
+            self._log(
+                Level.NOTICE, f"{origin.peer.host} demands that {about} be given up: ignored", NAME_DEMANDED
+            )
 
     def _query(
         self, packet: Packet, question: Question, origin: Origin, source: Source, now: Now
@@ -214,6 +217,7 @@ class Rules:
                 self._log(
                     Level.NOTICE,
                     f"{claim.origin.peer.host} claims our name {name.unpack(claim.wire)}: refused",
+                    NAME_CLAIMED,
                 )
                 return claim.answer(Rcode.ACT_ERR)
             return None if broadcast else claim.answer(Rcode.FMT_ERR)

@@ -16,7 +16,14 @@ from pydaemons.engine.effects import Effect, Level, Reply
 from pydaemons.engine.protocol import Address, Now, Origin
 from pydaemons.netbios import name, nspacket
 from pydaemons.netbios.codes import GROUP, MEANINGS, NODE_MASK, Opcode, Rcode, Suffix
-from pydaemons.netbios.node.events import RunHook
+from pydaemons.netbios.node.events import (
+    WINS_DEFENDED,
+    WINS_NO_HOOK,
+    WINS_REFUSED_NAME,
+    WINS_TAKEN_OVER,
+    RunHook,
+    Say,
+)
 from pydaemons.netbios.node.exchange import Exchanges
 from pydaemons.netbios.node.settings import OwnName, Settings
 from pydaemons.netbios.node.tunables import NetbiosTunables
@@ -111,7 +118,7 @@ class WinsServer:
         tunables: NetbiosTunables,
         *,
         emit: Callable[[Effect], None],
-        log: Callable[[Level, str], None],
+        log: Say,
     ) -> None:
         self.db = db
         self._exchanges = exchanges
@@ -267,6 +274,7 @@ class WinsServer:
                 Level.WARNING,
                 f"WINS: {claim.origin.peer.host} may not register {name.unpack(claim.wire)}: "
                 "it is one of net.netbios.refused_names",
+                WINS_REFUSED_NAME,
             )
             return claim.answer(Rcode.RFS_ERR)
         full = claim.wire not in self.db.records and len(self.db) >= self._tunables.max_names
@@ -352,6 +360,7 @@ class WinsServer:
             self._log(
                 Level.NOTICE,
                 f"WINS: {claim.origin.peer.host} claims {name.unpack(claim.wire)}, which {host} defends",
+                WINS_DEFENDED,
             )
             answer = claim.answer(Rcode.ACT_ERR)
         self._emit(Reply(claim.origin, answer))
@@ -369,6 +378,7 @@ class WinsServer:
         self._log(
             Level.NOTICE,
             f"WINS: {name.unpack(claim.wire)} goes to {claim.origin.peer.host}: its owner is gone",
+            WINS_TAKEN_OVER,
         )
         self._emit(Reply(claim.origin, self._grant(claim, None, "add", now)))
 
@@ -445,7 +455,9 @@ class WinsServer:
         raw = label[:15].rstrip(b" ")
         if not raw or not _HOOKABLE.issuperset(raw) or raw[:1] == b"-":
             self._log(
-                Level.NOTICE, f"WINS: no hook for {name.unpack(wire)}: only A-Z a-z 0-9 . _ - are passed on"
+                Level.NOTICE,
+                f"WINS: no hook for {name.unpack(wire)}: only A-Z a-z 0-9 . _ - are passed on",
+                WINS_NO_HOOK,
             )
             return
         shown = [".".join(map(str, address)) for address in addresses]

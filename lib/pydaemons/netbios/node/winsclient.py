@@ -17,6 +17,7 @@ from pydaemons.engine.protocol import Address, Now
 from pydaemons.engine.timers import Timers
 from pydaemons.netbios import name, nspacket
 from pydaemons.netbios.codes import Opcode, Rcode
+from pydaemons.netbios.node.events import Say
 from pydaemons.netbios.node.exchange import Exchanges
 from pydaemons.netbios.node.settings import OwnName, Settings
 from pydaemons.netbios.nspacket import Nb, Packet
@@ -54,9 +55,7 @@ class Tag:
 class WinsClient:
     """Registrations with every tag."""
 
-    def __init__(
-        self, exchanges: Exchanges, *, ttl: Callable[[], int], log: Callable[[Level, str], None]
-    ) -> None:
+    def __init__(self, exchanges: Exchanges, *, ttl: Callable[[], int], log: Say) -> None:
         self._exchanges = exchanges
         self._ttl = ttl
         self._log = log
