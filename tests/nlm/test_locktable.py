@@ -30,6 +30,10 @@ OWNERS = [Owner(name) for name in "ABCD"]
 FILES = [b"one", b"two"]
 
 
+def by_itself(owner):
+    return owner
+
+
 class Model:
     """bytes[file][n][owner] = exclusive."""
 
@@ -140,6 +144,7 @@ class AgainstTheModel(RuleBasedStateMachine):
         assert self.table.files == len({run[0] for run in runs})
         assert self.table.owners() == {run[1] for run in runs}
         for owner in OWNERS:
+            assert self.table.held_by(by_itself, owner) == sum(run[1] is owner for run in runs)
             assert {(f, *h) for f, h in self.table.locks(owner=owner)} == {r for r in runs if r[1] is owner}
 
 

@@ -572,6 +572,40 @@ def test_one_wait_too_many_is_refused_for_want_of_locks():
     assert two.wait(svid=4) == nlm.BLOCKED
 
 
+def test_a_client_at_its_limit_of_locks_leaves_room_for_others_and_for_itself_after_an_unlock():
+    world, one, two = pair(4, nlm_max_locks_per_client=2)
+    assert [one.lock(offset=20 * n, svid=n) for n in range(3)] == [nlm.OK, nlm.OK, nlm.NOLOCKS]
+    assert two.lock(offset=100) == nlm.OK
+    one.unlock(offset=0, svid=0)
+    assert one.lock(offset=200) == nlm.OK
+    assert one.lock(offset=300) == nlm.NOLOCKS
+    world.tune("nlm_max_locks_per_client", 0)
+    assert one.lock(offset=300) == nlm.OK
+
+
+def test_a_limit_set_later_counts_what_is_held_and_what_was_waited_for():
+    world, one, two = pair(4)
+    one.lock(offset=0)
+    two.lock(offset=50)
+    assert one.wait(offset=50) == nlm.BLOCKED
+    two.unlock(offset=50)
+    world.run(1)
+    world.tune("nlm_max_locks_per_client", 2)
+    assert one.lock(offset=100) == nlm.NOLOCKS
+    one.free_all()
+    assert one.lock(offset=100) == nlm.OK
+
+
+def test_a_client_at_its_limit_of_waiting_requests_leaves_room_for_others():
+    world, one, two = pair(4, nlm_max_blocked_per_client=1)
+    three = world.client(4)
+    one.lock()
+    assert [two.wait(svid=1), two.wait(svid=2), two.wait(svid=1)] == [nlm.BLOCKED, nlm.NOLOCKS, nlm.BLOCKED]
+    assert three.wait() == nlm.BLOCKED
+    two.cancel(svid=1)
+    assert two.wait(svid=2) == nlm.BLOCKED
+
+
 def test_processes_that_were_denied_take_no_memory(world, one, two):
     one.lock()
     for svid in range(1000):

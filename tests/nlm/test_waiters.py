@@ -121,6 +121,7 @@ class AgainstTheModel(RuleBasedStateMachine):
         for owner in OWNERS:
             mine = [wait for wait in self.queue if wait[1] is owner]
             assert [self.row(waiter) for waiter in self.waiters.waiters(owner=owner)] == mine
+            assert self.waiters.waiting_of(owner) == len(mine)
             blockers = {blocker for wait in mine for blocker in self.shadow.conflicts(*wait)}
             assert set(self.waiters.blockers(self.table, owner)) == blockers
         assert set(self.table.dump()) == set(self.shadow.dump())

@@ -99,3 +99,8 @@ class Hosts:
     def remove(self, host: Host) -> None:
         """Forget a client that neither holds nor waits for anything."""
         self._hosts.pop(host.address, None)
+
+
+def host_of(owner: Owner) -> Host:
+    """The client an owner is of."""
+    return owner.host

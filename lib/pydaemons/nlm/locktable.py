@@ -9,7 +9,8 @@ waits: a denied caller who wants to block joins the queue in waiters.py.
 A file's entry takes one of three forms, cheapest first: its only lock as a bare row, `FewLocks`, `ManyLocks`.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Generic, NamedTuple, TypeVar
 
 from pydaemons.nlm.locks import FewLocks, ManyLocks, Row
@@ -39,11 +40,13 @@ class LockTable(Generic[O]):
     concerned. A granted *shared* lock may free as well, when its owner held the range exclusively before.
     """
 
-    __slots__ = ("_entries", "_extra")
+    __slots__ = ("_counts", "_entries", "_extra", "_group")
 
     def __init__(self) -> None:
         self._entries: dict[bytes, Row[O] | FewLocks[O] | ManyLocks[O]] = {}
         self._extra = 0  # held ranges beyond one per file: the path of a file's only lock counts nothing
+        self._group: Callable[[O], Hashable] | None = None
+        self._counts: Counter[Hashable] = Counter()
 
     def __len__(self) -> int:
         return len(self._entries) + self._extra
@@ -52,6 +55,14 @@ class LockTable(Generic[O]):
     def files(self) -> int:
         """How many files have locks."""
         return len(self._entries)
+
+    def held_by(self, group: Callable[[O], Hashable], member: Hashable) -> int:
+        """How many ranges the owners of one group hold, a client's say. Who asks for the first time, or for
+        another grouping, waits for one pass over the table; from then on it is counted along."""
+        if self._group is not group:
+            self._group = group
+            self._recount()
+        return self._counts[member]
 
     def lock(self, file: bytes, owner: O, start: int, end: int, exclusive: bool) -> Holder[O] | None:
         """Take the lock: None when granted, else one lock of another owner that forbids it.
@@ -63,6 +74,8 @@ class LockTable(Generic[O]):
         entry = entries.get(file)
         if entry is None:
             entries[file] = (owner, start, end, exclusive)
+            if self._group is not None:
+                self._count(owner, 1)
             return None
         if isinstance(entry, ManyLocks):
             before = entry.written.size + entry.shared.size
@@ -73,6 +86,8 @@ class LockTable(Generic[O]):
         clash = entry.lock(owner, start, end, exclusive)
         if clash is not None:
             return Holder(*clash)
+        if self._group is not None:
+            self._count(owner, len(entry) - before)
         self._settle(file, entry, before)
         return None
 
@@ -88,11 +103,15 @@ class LockTable(Generic[O]):
                 return False
             if start <= low and high <= end:
                 del entries[file]
+                if self._group is not None:
+                    self._count(owner, -1)
                 return True
             entry = FewLocks((entry,))
         before = entry.written.size + entry.shared.size if isinstance(entry, ManyLocks) else len(entry)
         freed = entry.unlock(owner, start, end)
         if freed:
+            if self._group is not None:
+                self._count(owner, len(entry) - before)
             self._settle(file, entry, before)
         return freed
 
@@ -152,10 +171,14 @@ class LockTable(Generic[O]):
             if len(entry) < before:
                 freed.append(file)
                 self._settle(file, entry, before)
+        self._recount()
         return freed
 
     def release_file(self, file: bytes) -> int:
         """Free all locks on a file; how many there were."""
+        if self._group is not None:
+            for _, held in self.locks(file):
+                self._count(held.owner, -1)
         entry = self._entries.pop(file, None)
         if entry is None:
             return 0
@@ -168,6 +191,7 @@ class LockTable(Generic[O]):
         """Free everything."""
         self._entries.clear()
         self._extra = 0
+        self._counts.clear()
 
     def locks(self, file: bytes | None = None, owner: O | None = None) -> Iterator[tuple[bytes, Holder[O]]]:
         """The held locks, of one file or owner if given. The table must not change while this is read."""
@@ -195,6 +219,19 @@ class LockTable(Generic[O]):
         """Take the locks of a dump, in any order."""
         for file, owner, start, end, exclusive in rows:
             self.lock(file, owner, start, end, exclusive)
+
+    def _count(self, owner: O, more: int) -> None:
+        assert self._group is not None
+        member = self._group(owner)
+        self._counts[member] += more
+        if not self._counts[member]:
+            del self._counts[member]
+
+    def _recount(self) -> None:
+        """Count by groups anew, if anybody wants to know."""
+        if self._group is not None:
+            group = self._group
+            self._counts = Counter(group(held.owner) for _, held in self.locks())
 
     def _settle(self, file: bytes, entry: FewLocks[O] | ManyLocks[O], before: int) -> None:
         """Store `entry`, changed from `before` locks, in the form that suits its size."""

@@ -17,7 +17,7 @@ from pydaemons.engine.protocol import Now
 from pydaemons.nlm.deadlock import would_deadlock
 from pydaemons.nlm.grace import Grace
 from pydaemons.nlm.grants import Blocked, Grants, Request, key_of, way_back
-from pydaemons.nlm.hosts import Host, Hosts, Owner
+from pydaemons.nlm.hosts import Host, Hosts, Owner, host_of
 from pydaemons.nlm.journal import Journal
 from pydaemons.nlm.locktable import Holder, LockTable
 from pydaemons.nlm.ranges import EOF, to_length, to_range
@@ -61,6 +61,8 @@ class Settings(Protocol):
     nlm_grace_period: int
     nlm_max_locks: int
     nlm_max_blocked: int
+    nlm_max_locks_per_client: int
+    nlm_max_blocked_per_client: int
 
 
 class Monitor(Protocol):
@@ -105,7 +107,7 @@ class Server:
         self.grace = Grace(settings)
         self.hosts = Hosts()
         self.table: LockTable[Owner] = LockTable() if table is None else table
-        self.waiters: Waiters[Owner, Request] = Waiters()
+        self.waiters: Waiters[Owner, Request] = Waiters(host_of)
         self.shares: Shares[tuple[Host, bytes]] = Shares()
         self.journal = journal or Journal()
         self.grants = Grants(
@@ -147,6 +149,9 @@ class Server:
             self._locks[status] += 1
             return Result(cookie, status)
         host = self.hosts.get(call.origin.peer.host, name, now)
+        limit = self.settings.nlm_max_locks_per_client
+        if limit and self.table.held_by(host_of, host) >= limit:
+            return self._no_lock(cookie, self._locks, fh, span)
         known = len(host.owners)
         owner = host.owner(svid, oh)
         holder = self.table.lock(file, owner, start, end, exclusive)
@@ -428,7 +433,10 @@ class Server:
         request = Request(args.fh, args.offset, args.length, call, asynchronous, now.wall)
         if waiting is not None:
             waiting.payload = request._replace(since=waiting.payload.since)
-        elif len(self.waiters) >= self.settings.nlm_max_blocked:
+        elif len(self.waiters) >= self.settings.nlm_max_blocked or (
+            (limit := self.settings.nlm_max_blocked_per_client)
+            and self.waiters.waiting_of(owner.host) >= limit
+        ):
             self._locks[Status.DENIED_NOLOCKS] += 1
             return Result(args.cookie, Status.DENIED_NOLOCKS)
         else:

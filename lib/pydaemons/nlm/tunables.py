@@ -59,6 +59,19 @@ class NlmTunables(Tunables, prefix="fs.nfs"):
         effect=Effect.NEXT_CALL,
         doc="Lock requests waiting at once; one more is refused with NLM_DENIED_NOLOCKS.",
     )
+    nlm_max_locks_per_client = tunable(
+        Int(0, 2**31 - 1),
+        0,
+        effect=Effect.NEXT_CALL,
+        doc="Locks held at once by one client; one more is refused with NLM_DENIED_NOLOCKS. 0 sets no limit.",
+    )
+    nlm_max_blocked_per_client = tunable(
+        Int(0, 2**31 - 1),
+        0,
+        effect=Effect.NEXT_CALL,
+        doc="Lock requests of one client waiting at once; one more is refused with NLM_DENIED_NOLOCKS. 0 "
+        "sets no limit.",
+    )
     nlm_debug = tunable(
         Flags(
             svc=0x1,

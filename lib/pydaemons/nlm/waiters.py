@@ -14,8 +14,8 @@ lines that overlap freed bytes. Thousands in one line cost an unlock one or two 
 elsewhere none.
 """
 
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import chain
@@ -83,9 +83,12 @@ class _Queue(Generic[O, P]):
 class Waiters(Generic[O, P]):
     """All blocked locks, by file and by owner. `len(waiters)` is their number."""
 
-    __slots__ = ("_owners", "_queues", "_size", "_turn")
+    __slots__ = ("_counts", "_group", "_owners", "_queues", "_size", "_turn")
 
-    def __init__(self) -> None:
+    def __init__(self, group: Callable[[O], Hashable] = lambda owner: owner) -> None:
+        """`group` says whose an owner is, for `waiting_of`."""
+        self._group = group
+        self._counts: Counter[Hashable] = Counter()
         self._queues: dict[bytes, _Queue[O, P]] = {}
         self._owners: dict[O, dict[Waiter[O, P], None]] = {}
         self._size = 0
@@ -98,6 +101,10 @@ class Waiters(Generic[O, P]):
         """How many wait on one file."""
         queue = self._queues.get(file)
         return 0 if queue is None else queue.size
+
+    def waiting_of(self, member: Hashable) -> int:
+        """How many wait of one group's owners."""
+        return self._counts[member]
 
     def add(
         self, file: bytes, owner: O, start: int, end: int, exclusive: bool, *, payload: P
@@ -119,6 +126,7 @@ class Waiters(Generic[O, P]):
         self._owners.setdefault(owner, {})[waiter] = None
         queue.size += 1
         self._size += 1
+        self._counts[self._group(owner)] += 1
         return waiter
 
     def find(self, file: bytes, owner: O, start: int, end: int, exclusive: bool) -> Waiter[O, P] | None:
@@ -249,6 +257,10 @@ class Waiters(Generic[O, P]):
         self._size -= 1
         if not queue.size:
             del self._queues[waiter.file]
+        member = self._group(waiter.owner)
+        self._counts[member] -= 1
+        if not self._counts[member]:
+            del self._counts[member]
         own = self._owners[waiter.owner]
         del own[waiter]
         if not own:
