@@ -161,6 +161,10 @@ def test_another_framing_may_be_spoken():
             self._rest = b""
 
         @property
+        def wanted(self):
+            return 1
+
+        @property
         def pending(self):
             return bool(self._rest)
 
@@ -178,5 +182,55 @@ def test_another_framing_may_be_spoken():
         listener.close()
         sock.send(b"ee\n")
         assert await said(sock) == b"> THREE\n", "closing the listener leaves its connections"
+
+    run_shell(scenario)
+
+
+@pytest.mark.parametrize("cut", range(1, 22))
+def test_a_connection_is_handed_over_between_two_records_and_the_next_one_is_not_begun(cut):
+    async def scenario(driver, engine):
+        sock = await connect(open_listener(driver))
+        stream = frame(b"before") + frame(b"the cut") + frame(b"after")
+        cut_at = len(frame(b"before")) - 10 + cut
+        sock.send(stream[:cut_at])
+        await until(lambda: driver.streams.count and (engine.received or cut < 10))
+        taken = []
+        (connection,) = driver.streams.connections()
+        connection.hand_over(taken.append)
+        for i in range(cut_at, len(stream)):
+            sock.send(stream[i : i + 1])
+            await asyncio.sleep(0.001)
+        await until(lambda: taken)
+        assert not driver.streams.count
+        seen = len(engine.received)
+        assert await read_records(sock, seen) == [b"before", b"the cut", b"after"][:seen]
+        driver.streams.adopt(taken[0])
+        left = [b"before", b"the cut", b"after"][seen:]
+        assert left
+        assert await read_records(sock, len(left)) == left
+
+    run_shell(scenario)
+
+
+def test_answers_that_the_peer_has_not_read_are_sent_before_a_connection_is_handed_over():
+    async def scenario(driver, engine):
+        sock = await connect(open_listener(driver))
+        engine.answer = lambda data, origin: bytes(60_000)
+        taken = []
+        await until(lambda: driver.streams.count)
+        (connection,) = driver.streams.connections()
+        connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        sock.send(frame(b"x") * 50)
+        await until(lambda: len(engine.received) == 50)
+        assert not connection.quiet
+        connection.hand_over(taken.append)
+        sock.send(frame(b"later"))
+        await asyncio.sleep(0.05)
+        assert not taken
+        await read_records(sock, 50)
+        await until(lambda: taken)
+        assert len(engine.received) == 50
+        driver.streams.adopt(taken[0])
+        await read_records(sock, 1)
 
     run_shell(scenario)

@@ -102,6 +102,18 @@ def test_empty_fragments_cost_nothing_but_their_header():
     assert deframer.feed(frame(b"end")) == [b"end"]
 
 
+def test_reading_only_what_is_wanted_ends_between_two_records():
+    first = fragments(b"first record", [3, 7])
+    stream = first + frame(b"second")
+    deframer = Deframer(100)
+    records, at = deframer.feed(stream[:1]), 1
+    while deframer.pending:
+        size = deframer.wanted
+        records += deframer.feed(stream[at : at + size])
+        at += size
+    assert (records, at) == ([b"first record"], len(first))
+
+
 def test_it_tells_whether_a_record_has_begun():
     deframer = Deframer(LIMIT)
     assert not deframer.pending

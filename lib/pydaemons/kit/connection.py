@@ -47,6 +47,10 @@ class Deframer(TypingProtocol):
     def pending(self) -> bool:
         """A record has begun and is not complete."""
 
+    @property
+    def wanted(self) -> int:
+        """Of a record that has begun: how many bytes may be read without reading into the next one."""
+
     def feed(self, data: bytes) -> list[bytes]:
         """The records that the next bytes of the stream complete; WireError when it makes no sense."""
 
@@ -70,6 +74,7 @@ class Connection(Route):
     __slots__ = (
         "_asked",
         "_deframer",
+        "_done",
         "_driver",
         "_ending",
         "_fd",
@@ -77,6 +82,7 @@ class Connection(Route):
         "_key",
         "_out",
         "_paused",
+        "_read",
         "_streams",
         "_timer",
         "active",
@@ -106,6 +112,9 @@ class Connection(Route):
         self._paused = False
         self._ending = False
         self._timer: asyncio.TimerHandle | None = None
+        self._read = READ
+        self._done: Callable[[socket.socket], None] | None = None
+        """Who takes the socket over between two records."""
         origin.handle = self
 
     def start(self) -> None:
@@ -130,7 +139,7 @@ class Connection(Route):
         """The packet path: one read, its records through the engine, their answers in one send."""
         driver = self._driver
         try:
-            data = self.sock.recv(READ)
+            data = self.sock.recv(self._read)
         except (BlockingIOError, InterruptedError):
             return
         except OSError as error:
@@ -153,6 +162,8 @@ class Connection(Route):
         self._asked = 0
         self._streams.touch(self)
         if not records:
+            if self._done is not None:
+                self._settle()
             return
         driver.counts["records in"] += len(records)
         receive = driver.engine.receive
@@ -174,6 +185,8 @@ class Connection(Route):
             driver.counts["records out"] += len(out) // 2
             self._write(b"".join(out))
         driver.finish(now)
+        if self._done is not None:
+            self._settle()
 
     def send(self, data: bytes) -> None:
         """Send one record, apart from a batch."""
@@ -207,6 +220,23 @@ class Connection(Route):
         self._out.clear()
         self._streams.forget(self, self._key)
         return self.sock
+
+    def hand_over(self, done: Callable[[socket.socket], None]) -> None:
+        """Give the socket to `done`, to go on elsewhere: between two records, when all answers are sent. Not
+        if the connection ends before."""
+        self._done = done
+        self._settle()
+
+    def _settle(self) -> None:
+        """Come to rest: finish the record that has begun, and begin none."""
+        if self._fd < 0 or self._done is None:
+            return
+        if self._deframer.pending:
+            self._read = min(READ, self._deframer.wanted)
+        elif self._out:
+            self._driver.loop.remove_reader(self._fd)
+        else:
+            self._done(self.release())
 
     def lost(self, error: OSError | None) -> None:
         """The connection is of no use any more."""
@@ -255,9 +285,13 @@ class Connection(Route):
             if self._ending:
                 self.lost(None)
                 return
+            if self._done is not None:
+                self._settle()
+                if self._fd < 0:
+                    return
         if self._paused and len(out) <= LOW_WATER:
             self._paused = False
-            if not self._ending:
+            if not self._ending and (self._done is None or self._deframer.pending):
                 self._driver.loop.add_reader(self._fd, self.readable)
 
     def _ended(self) -> None:

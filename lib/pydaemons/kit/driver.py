@@ -221,6 +221,11 @@ class Driver:
         else:
             self.counts["replies to nowhere"] += 1
 
+    @property
+    def healthy(self) -> bool:
+        """Nothing waits for a disk."""
+        return not self._unwritten and not self._failing
+
     def hold(self, replies: list[tuple[Origin, bytes]]) -> None:
         """Keep replies until what they promise is on disk."""
         self._held.extend(replies)

@@ -150,6 +150,11 @@ class Streams:
                 return
         connection.ask(effect.data)
 
+    def refuse(self) -> None:
+        """Take no more connections: they wait at the listening sockets, which go on to a successor."""
+        for listener in tuple(self._listening):
+            listener.release()
+
     def make_room(self) -> bool:
         """Close the connection that was quiet longest, or the longest silent one. False if there is none."""
         if not self._incoming:

@@ -46,6 +46,10 @@ RETRY = 2.0
 """Seconds between attempts to get the sockets."""
 LINKS_EVERY = 30.0
 """Seconds between looks at the attached networks, where the rules depend on them."""
+SETTLE = 2.0
+"""Seconds that connections have to finish their record when they are handed over."""
+CONNECTION = "connection-"
+"""What systemd knows them by, before a number."""
 PORTS = {"nlm_udpport": Transport.UDP, "nlm_tcpport": Transport.TCP}
 
 
@@ -142,6 +146,7 @@ class PylockdDaemon(Daemon):
         self.engine.grace_changed = self._show_tree_soon
         self.engine.prepare(read_clock())
         await self._have_sockets(rpcbind)
+        self._take_over()
         await self._publish()
         self._watch_links()
         self.engine.begin(read_clock())
@@ -182,7 +187,9 @@ class PylockdDaemon(Daemon):
 
     async def stop(self) -> None:
         """Leave rpcbind (unless another process goes on in our place) and the tree."""
-        if not self._handing_over:
+        if self._handing_over:
+            await self._hand_over()
+        else:
             await self.directory.close()
         self._tree.close()
         self._memory.file.stamp()
@@ -229,6 +236,36 @@ class PylockdDaemon(Daemon):
         return monitor.announce(client, read_clock())
 
     # -- how it is done
+
+    async def _hand_over(self) -> None:
+        """Have systemd keep the connections for the next process, each between two records. What comes on
+        them from now on waits in the kernel."""
+        notify, streams = self._shell.notify, self._driver.streams
+        if not notify.active or not self._driver.healthy:
+            return
+        streams.refuse()
+        stored = 0
+
+        def store(sock: socket.socket) -> None:
+            nonlocal stored
+            if notify.store(f"{CONNECTION}{stored}", sock.detach()):
+                stored += 1
+
+        for connection in streams.connections():
+            connection.hand_over(store)
+        deadline = self._driver.loop.time() + SETTLE
+        while streams.count and self._driver.loop.time() < deadline:
+            await asyncio.sleep(0.005)
+        notify.barrier()
+        self._shell.log.notice(f"handed over {stored} connections")
+
+    def _take_over(self) -> None:
+        """Go on with the connections the last process handed over. systemd need keep them no longer."""
+        for item in tuple(self._shell.inherited):
+            if item.name.startswith(CONNECTION) and item.sock is not None and not item.listening:
+                self._shell.inherited.remove(item)
+                self._shell.notify.forget(item.name)
+                self._driver.streams.adopt(item.sock)
 
     def _monitor(self, start: Start, hostname: bytes, rpc: RpcClient, engine: LockEngine) -> StatusMonitor:
         if self.monitoring == "embedded":

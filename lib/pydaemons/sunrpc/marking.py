@@ -52,6 +52,11 @@ class Deframer:
         """A record has begun and is not complete."""
         return not self._whole
 
+    @property
+    def wanted(self) -> int:
+        """Of a record that has begun: how many bytes may be read without reading into the next one."""
+        return self._left or 4 - len(self._head)
+
     def feed(self, data: bytes) -> list[bytes]:
         """The records that `data`, the next bytes of the stream, completes. WireError (its offset counted in
         `data`) when a record exceeds the limit: the stream has lost its meaning and must be closed."""

@@ -1,0 +1,296 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Killed and restarted under load on a real systemd: no lock lost, none doubled, clients none the wiser."""
+
+from __future__ import annotations
+
+import random
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from hosts import nlm, nlmcalls, peers, rpc
+from hosts.lab import Host, Lab
+from hosts.machine import SystemdHost
+from hosts.nlmcalls import Alock
+from hosts.peers import CHECKOUT
+from hosts.waiting import wait_for
+
+PORT = 4045
+HELD, WAITED, BUSY = b"\x11" * 28, b"\x22" * 28, b"\x33" * 28
+KILLS, RESTARTS = 6, 4
+OPTIONS = f"""[fs.nfs]
+nlm_udpport = {PORT}
+nlm_tcpport = {PORT}
+[nsm]
+mode = embedded
+"""
+
+
+@pytest.fixture
+def site(make_lab: Callable[..., Lab]) -> Iterator[tuple[Host, SystemdHost]]:
+    """A client host with its rpcbind, and pylockd as a service of a machine beside it."""
+    lab = make_lab(2)
+    machine = lab.boot("h2", binds=[CHECKOUT], limit=240.0)
+    machine.run("mkdir", "-p", "/etc/pylockd.conf.d", check=True)
+    done = machine.run(str(CHECKOUT / "bin" / "quickstart"), "--install")
+    assert done.returncode == 0, done.stderr
+    machine.write("/etc/pylockd.conf.d/50-test.conf", OPTIONS)
+    peers.start_rpcbind(lab.h1)
+    machine.systemctl("start", "pylockd")
+    yield lab.h1, machine
+
+
+def server_of(client: Host) -> str:
+    return client.address.rsplit(".", 1)[0] + ".2"
+
+
+def kill(machine: SystemdHost) -> None:
+    """kill -9, and wait for systemd to have started the next one."""
+    pid = machine.show("pylockd", "MainPID")
+    machine.run("systemctl", "reset-failed", "pylockd")
+    machine.run("kill", "-9", pid, check=True)
+    wait_for(
+        lambda: (
+            machine.show("pylockd", "ActiveState") == "active"
+            and machine.show("pylockd", "MainPID") not in (pid, "0")
+        ),
+        what="systemd to have restarted it",
+    )
+
+
+def restart(machine: SystemdHost) -> None:
+    machine.run("systemctl", "reset-failed", "pylockd")
+    machine.systemctl("restart", "pylockd")
+
+
+@dataclass
+class Ledger:
+    """Who has which lock, as the clients know it: what must never be two."""
+
+    holders: dict[int, int] = field(default_factory=dict)
+    guard: threading.Lock = field(default_factory=threading.Lock)
+    wrong: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    granted: int = 0
+    over: threading.Event = field(default_factory=threading.Event)
+
+    def take(self, byte: int, svid: int) -> None:
+        with self.guard:
+            if byte in self.holders:
+                self.wrong.append(f"byte {byte} granted to {svid} while {self.holders[byte]} holds it")
+            self.holders[byte] = svid
+            self.granted += 1
+
+    def give(self, byte: int, svid: int) -> None:
+        with self.guard:
+            if self.holders.pop(byte, None) != svid:
+                self.wrong.append(f"byte {byte} was not {svid}'s any more")
+
+
+class Worker(threading.Thread):
+    """A client process: it locks a byte, checks that nobody else has it, unlocks. Unanswered calls are sent
+    again as they were; what an application would see of a restart is counted as an error."""
+
+    def __init__(self, place: Host, ledger: Ledger, svid: int, *, tcp: bool) -> None:
+        super().__init__(daemon=True)
+        self.svid = svid
+        self._tcp = tcp
+        self._place = place
+        self._ledger = ledger
+        self._random = random.Random(svid)
+        self._xid = svid << 20
+        self._sock = self._connect()
+
+    def _connect(self) -> socket.socket:
+        kind = socket.SOCK_STREAM if self._tcp else socket.SOCK_DGRAM
+        with self._place.network():
+            sock = socket.socket(socket.AF_INET, kind)
+        sock.settimeout(30 if self._tcp else 0.5)
+        end = time.monotonic() + 30
+        while True:
+            try:
+                sock.connect((server_of(self._place), PORT))
+            except OSError:
+                assert time.monotonic() < end
+                time.sleep(0.02)
+            else:
+                return sock
+
+    def _exchange(self, message: bytes) -> bytes:
+        if not self._tcp:
+            self._sock.send(message)
+            return self._sock.recv(4096)
+        self._sock.sendall(rpc.u32(0x8000_0000 | len(message)) + message)
+        data = b""
+        while len(data) < 4 or len(data) < 4 + (int.from_bytes(data[:4]) & 0x7FFF_FFFF):
+            more = self._sock.recv(4096)
+            if not more:
+                raise ConnectionResetError("closed by the server")
+            data += more
+        return data[4:]
+
+    def _call(self, procedure: int, arguments: bytes) -> int:
+        self._xid += 1
+        message = rpc.call_bytes(rpc.NLM, 4, procedure, arguments, xid=self._xid)
+        end = time.monotonic() + 60
+        while True:
+            assert time.monotonic() < end, "no answer"
+            try:
+                data = self._exchange(message)
+            except TimeoutError:
+                if self._tcp:
+                    self._ledger.errors.append(f"{self.svid}: a call got lost")
+                    self._sock = self._connect()
+                continue
+            except OSError as error:
+                self._ledger.errors.append(f"{self.svid}: {error}")
+                self._sock = self._connect()
+                continue
+            if data[:4] == message[:4]:
+                found = nlmcalls.read(procedure, rpc.Reply.parse(data).body, 4)
+                assert found is not None
+                return found.status
+
+    def run(self) -> None:
+        try:
+            while not self._ledger.over.is_set():
+                byte = self._random.randrange(6)
+                lock = Alock().but(fh=BUSY, svid=self.svid, offset=byte, length=1)
+                status = self._call(nlmcalls.LOCK, nlmcalls.lock(4, lock))
+                if status == nlmcalls.OK:
+                    self._ledger.take(byte, self.svid)
+                    time.sleep(self._random.random() / 200)
+                    self._ledger.give(byte, self.svid)
+                    status = self._call(nlmcalls.UNLOCK, nlmcalls.unlock(4, lock))
+                    if status != nlmcalls.OK:
+                        self._ledger.wrong.append(f"UNLOCK answered {status}")
+                elif status != nlmcalls.DENIED:
+                    self._ledger.wrong.append(f"LOCK answered {status}")
+        except Exception as error:
+            self._ledger.wrong.append(repr(error))
+
+
+@pytest.fixture
+def load(site: tuple[Host, SystemdHost]) -> Iterator[Ledger]:
+    ledger = Ledger()
+    workers = [Worker(site[0], ledger, svid, tcp=svid % 2 == 0) for svid in range(100, 112)]
+    for worker in workers:
+        worker.start()
+    wait_for(lambda: ledger.granted > 50 or ledger.wrong, what="load")
+    yield ledger
+    ledger.over.set()
+    for worker in workers:
+        worker.join(60)
+
+
+def progress(ledger: Ledger) -> None:
+    """Wait until the load goes on."""
+    before = ledger.granted
+    wait_for(lambda: ledger.granted > before + 30 or ledger.wrong, what="locks to be granted again")
+    assert not ledger.wrong
+
+
+def connect(client: Host, *, tcp: bool = False) -> nlm.Client:
+    return nlm.Client(client, server_of(client), PORT, tcp=tcp)
+
+
+def number(machine: SystemdHost, key: str) -> str:
+    return machine.run("pysysctl", "-n", f"fs.nfs.{key}", check=True).stdout.strip()
+
+
+def test_killed_under_load_again_and_again_every_lock_stays_with_its_owner(site, load):
+    client, machine = site
+    state = number(machine, "nsm_local_state")
+    with connect(client) as one, nlm.Waiter(client) as waiter:
+        for n in range(40):
+            assert one.lock(HELD, offset=100 * n, svid=1 + n % 7) == nlm.STATUS_GRANTED
+        assert one.share(HELD, mode=3, access=1) == nlm.STATUS_GRANTED
+        assert one.lock(WAITED) == nlm.STATUS_GRANTED
+        assert one.lock(WAITED, svid=2, block=True) == nlm.STATUS_BLOCKED
+        for _ in range(KILLS):
+            kill(machine)
+            progress(load)
+            for n in range(0, 40, 9):
+                assert one.lock(HELD, offset=100 * n, svid=99) == nlm.STATUS_DENIED
+                status, holder = one.test(HELD, offset=100 * n, svid=99)
+                assert status == nlm.STATUS_DENIED
+                assert holder == nlm.Holder(
+                    True, 1 + n % 7, f"{1 + n % 7}@{client.name}".encode(), 100 * n, 10
+                )
+            assert number(machine, "nlm_end_grace") == "Y", "no grace period"
+            assert number(machine, "nlm_blocked") == "1"
+        assert number(machine, "nsm_local_state") == state, "nobody was told of a restart"
+        assert one.unlock(WAITED) == nlm.STATUS_GRANTED
+        told = waiter.wait((server_of(client), PORT))
+        assert (told.handle, told.svid) == (WAITED, 2)
+        wait_for(lambda: one.lock(WAITED) == nlm.STATUS_DENIED, what="the waiter to have it")
+        for n in range(40):
+            assert one.unlock(HELD, offset=100 * n, svid=1 + n % 7) == nlm.STATUS_GRANTED
+            assert one.lock(HELD, offset=100 * n, svid=99) == nlm.STATUS_GRANTED
+    assert not load.wrong
+    assert machine.journal("pylockd").count("going on with what the last process knew") == KILLS
+
+
+def test_a_grant_nobody_acknowledged_is_told_again_by_the_next_process(site):
+    client, machine = site
+    with connect(client) as one, nlm.Waiter(client) as waiter:
+        waiter.acknowledge = False
+        assert one.lock(WAITED) == nlm.STATUS_GRANTED
+        assert one.lock(WAITED, svid=2, block=True) == nlm.STATUS_BLOCKED
+        assert one.unlock(WAITED) == nlm.STATUS_GRANTED
+        assert waiter.wait((server_of(client), PORT)).svid == 2
+        kill(machine)
+        waiter.acknowledge = True
+        assert waiter.wait((server_of(client), PORT)).svid == 2
+        assert one.lock(WAITED) == nlm.STATUS_DENIED
+        wait_for(
+            lambda: "0 waiting" in machine.show("pylockd", "StatusText") or None,
+            what="a status line",
+            timeout=30,
+        )
+
+
+def test_restarted_under_load_no_client_sees_an_error(site, load):
+    client, machine = site
+    with connect(client) as one, connect(client, tcp=True) as two:
+        assert one.lock(HELD) == nlm.STATUS_GRANTED
+        for _ in range(RESTARTS):
+            restart(machine)
+            progress(load)
+            assert two.lock(HELD, svid=2) == nlm.STATUS_DENIED, "over the connection that was there before"
+            assert number(machine, "nlm_end_grace") == "Y"
+    assert not load.errors
+    assert not load.wrong
+    assert "handed over" in machine.journal("pylockd")
+
+
+def test_stopped_and_started_within_a_minute_it_still_knows(site):
+    client, machine = site
+    with connect(client) as one:
+        assert one.lock(HELD) == nlm.STATUS_GRANTED
+        machine.systemctl("stop", "pylockd")
+        machine.systemctl("start", "pylockd")
+        assert one.lock(HELD, svid=2) == nlm.STATUS_DENIED
+        assert number(machine, "nlm_end_grace") == "Y"
+
+
+def test_a_damaged_journal_is_set_aside_and_clients_reclaim(site):
+    """A machine that was restarted, and with it who is to be told: test_nsm.py."""
+    client, machine = site
+    state = int(number(machine, "nsm_local_state"))
+    with connect(client) as one:
+        assert one.lock(HELD) == nlm.STATUS_GRANTED
+        machine.systemctl("stop", "pylockd")
+        spoil = "printf X | dd of=/run/pylockd/journal bs=1 seek=80 conv=notrunc status=none"
+        machine.run("sh", "-c", spoil, check=True)
+        machine.systemctl("start", "pylockd")
+        assert number(machine, "nlm_end_grace") == "N"
+        assert int(number(machine, "nsm_local_state")) == state + 2
+        assert one.lock(HELD, svid=2) == nlm.STATUS_GRACE
+        assert one.lock(HELD, reclaim=True) == nlm.STATUS_GRANTED
+    assert "cannot be used (a frame is damaged" in machine.journal("pylockd")
+    assert machine.run("test", "-e", "/run/pylockd/journal.damaged").returncode == 0
