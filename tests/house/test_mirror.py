@@ -20,12 +20,6 @@ WITHOUT_TESTS_OF_THEIR_OWN = {
 """Module → why no test file carries its name: there is no code in it that could be wrong."""
 
 OWED = {
-    "pydaemons.bnode.alarms",
-    "pydaemons.bnode.kind",
-    "pydaemons.bnode.kinds",
-    "pydaemons.bnode.outbox",
-    "pydaemons.bnode.processes",
-    "pydaemons.bnode.waiting",
     "pydaemons.lockd.control",
     "pydaemons.lockd.daemon",
     "pydaemons.lockd.engine",
