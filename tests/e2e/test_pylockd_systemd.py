@@ -101,6 +101,15 @@ def test_sysctl_d_is_read_at_start_and_below_the_daemons_own_configuration_is_ov
     assert machine.run("pysysctl", "-n", "fs.nfs.nlm_timeout", "fs.nfs.nlm_grace_period").stdout == "6\n20\n"
 
 
+def test_the_ports_of_the_kernel_s_lockd_in_nfs_conf_are_honoured_below_its_own_file(
+    machine: SystemdHost,
+) -> None:
+    machine.write("/etc/nfs.conf", "[lockd]\nport=4101\nudp-port=4102\n")
+    configure(machine, "[fs.nfs]\nnlm_udpport = 4103\n")
+    machine.systemctl("start", "pylockd")
+    assert ports(machine) == {"tcp": 4101, "udp": 4103}
+
+
 def test_a_bad_line_keeps_it_from_starting_and_is_named(machine: SystemdHost) -> None:
     configure(machine, "[fs.nfs]\nnlm_timeout = 99\n\n[acces]\nallow = *\n")
     assert machine.run("systemctl", "start", "pylockd").returncode != 0

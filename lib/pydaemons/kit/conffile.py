@@ -30,14 +30,15 @@ def load(
     sysroot: str = "",
     required: bool = False,
     parse: Parse = conf.parse,
+    below: Sequence[Assignment] = (),
 ) -> Resolved:
     """What all sources come to; nothing is put in force yet (see `layers.adopt`).
 
     `path` is the main file: its absence matters only when `required`, that is when somebody named it.
-    `sysroot` stands before the sysctl.d folders, for containers and tests.
+    `sysroot` stands before the sysctl.d folders, for containers and tests. `below` counts less than the file.
     """
     problems: list[Problem] = []
-    assignments: list[Assignment] = []
+    assignments: list[Assignment] = [*below]
     files = [
         path,
         *(f"{path}.d/{name}" for name in _listing(f"{path}.d", problems) if name.endswith(".conf")),

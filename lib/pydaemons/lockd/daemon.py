@@ -12,12 +12,14 @@ import os
 import signal as signals
 import socket
 from collections.abc import Sequence
+from dataclasses import replace
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
 import pydaemons
 from pydaemons.engine.effects import Level
 from pydaemons.engine.protocol import Now, Transport
+from pydaemons.kit import conffile
 from pydaemons.kit.clock import entropy
 from pydaemons.kit.clock import now as read_clock
 from pydaemons.kit.daemon import Daemon, Shell
@@ -26,6 +28,7 @@ from pydaemons.kit.interfaces import addresses
 from pydaemons.kit.sockets import BindError
 from pydaemons.kit.treewatch import TreeWatch
 from pydaemons.kit.varlink import Interface
+from pydaemons.lockd import nfsconf
 from pydaemons.lockd.access import Access
 from pydaemons.lockd.control import interface
 from pydaemons.lockd.directory import Directory
@@ -41,6 +44,7 @@ from pydaemons.nsm.statd import StatdMonitor
 from pydaemons.nsm.store import Start, begin
 from pydaemons.sunrpc.client import RpcClient
 from pydaemons.tunables.declare import TunableChanged
+from pydaemons.tunables.layers import Resolved
 
 RETRY = 2.0
 """Seconds between attempts to get the sockets."""
@@ -88,6 +92,19 @@ class PylockdDaemon(Daemon):
             return self.name
         self.configuration.tunables.move(name)
         return f"{self.name}@{name}"
+
+    def load(self, shell: Shell) -> Resolved:
+        """Its own files, and below them the host's nfs.conf; that is not for instances."""
+        arguments = shell.arguments
+        below, problems = nfsconf.read() if arguments.instance is None else ([], [])
+        resolved = conffile.load(
+            self.configuration,
+            shell.config,
+            sets=arguments.set,
+            required=arguments.config is not None,
+            below=below,
+        )
+        return replace(resolved, problems=[*problems, *resolved.problems])
 
     async def prepare(self, shell: Shell) -> None:
         """Find out whether this host has an rpcbind and a status monitor."""
