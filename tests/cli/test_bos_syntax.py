@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from pydaemons.cli.bos_syntax import UsageError, find_verb, parse
-from pydaemons.cli.bos_verbs import VERBS
+from pydaemons.cli.bos_table import VERBS
 
 
 def values(line):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""pybos: asks and tells a pybosd, as bos(8) does. Read main; bos_verbs has the operations.
+"""pybos: asks and tells a pybosd, as bos(8) does. Read main; bos_table has the operations.
 
     pybos [--socket PATH] [--json] OPERATION [OPERANDS] [-SWITCH [VALUES]] ...
 
@@ -15,8 +15,9 @@ import sys
 
 import pydaemons
 from pydaemons.cli.bos_link import DEFAULT_SOCKET, Link, Refused, relay
+from pydaemons.cli.bos_session import Session
 from pydaemons.cli.bos_syntax import UsageError, find_verb, parse
-from pydaemons.cli.bos_verbs import VERBS, Session
+from pydaemons.cli.bos_table import VERBS
 from pydaemons.kit.controlclient import CallError, NotRunningError
 
 TYPE_CHECKING = False
