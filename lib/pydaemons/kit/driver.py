@@ -173,10 +173,11 @@ class Driver:
         journal: list[Append | Rewrite] = []
         later = self._effects
         for effect in effects:
-            if isinstance(effect, Append | Rewrite):
-                journal.append(effect)
-            elif isinstance(effect, Persist):
-                persist.append(effect)
+            kind = type(effect)
+            if kind is Append or kind is Rewrite:
+                journal.append(effect)  # type: ignore[arg-type]
+            elif kind is Persist:
+                persist.append(effect)  # type: ignore[arg-type]
             else:
                 later.append(effect)
         kept = not persist or self._persist(persist)

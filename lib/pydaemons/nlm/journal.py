@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 KIND, VERSION = "pylockd journal", 1
 """The version changes with the records."""
 
-FLOOR = 1 << 20
+FLOOR = 4 << 20
 """Bytes that may be appended before a rewrite is worth the while,"""
 GROWTH = 0.75
 """or this much of what the last one took. Journal and lock table together are to stay below 250 bytes for a
@@ -103,7 +103,7 @@ PAIR = Struct("!Ii")
 BODY_AT = 4 + len(SUCCESS)
 """Where in a reply its result begins: what stands before follows from the call."""
 
-_SHARED, _EXCLUSIVE, _UNLOCKED = int(Op.SHARED), int(Op.EXCLUSIVE), int(Op.UNLOCKED)
+_SHARED, _EXCLUSIVE, _UNLOCKED, _REPLIED = map(int, (Op.SHARED, Op.EXCLUSIVE, Op.UNLOCKED, Op.REPLIED))
 
 
 class State(Protocol):
@@ -240,7 +240,15 @@ class Journal:
             notes.append(GRACE.pack(Op.GRACE, grace.active, grace.until or 0.0))
         if cache.fresh:
             fresh, cache.fresh = cache.fresh, []
-            notes += self._replies((digest_of(host, data), reply, at) for host, data, reply, at in fresh)
+            note, numbers, pack, last = notes.append, self._numbers, REPLY.pack, None
+            for host, data, reply, at in fresh:
+                if at != last:
+                    last = at
+                    note(TIME.pack(Op.TIME, at))
+                number = numbers.get(host) or self._number(host)
+                _, xid, check = digest_of(host, data)
+                body = reply[BODY_AT:]
+                note(pack(_REPLIED, number, xid, check, len(body)) + body)
         if not notes:
             return b""
         data = b"".join(notes)
@@ -308,6 +316,7 @@ class Journal:
         yield from self._replies(cache.dump())
 
     def _replies(self, replies: Iterable[tuple[Digest, bytes, float]]) -> Iterator[bytes]:
+        """Those of a snapshot."""
         last = None
         for (host, xid, check), reply, at in replies:
             if at != last:
@@ -320,7 +329,7 @@ class Journal:
                 self._numbers[host] = number
                 yield _address(host, number)
             body = reply[BODY_AT:]
-            yield REPLY.pack(Op.REPLIED, number, xid, check, len(body)) + body
+            yield REPLY.pack(_REPLIED, number, xid, check, len(body)) + body
 
     def _number(self, address: str) -> int:
         number = self._numbers.get(address)
