@@ -218,7 +218,7 @@ def test_smbtorture_is_content(lab: Lab, suite: str) -> None:
 def test_what_was_acknowledged_is_there_after_kill_9(lab: Lab) -> None:
     ours = start_pynmbd(lab.h1, WINS)
     load = lab.h2.start(
-        *(str(load_generator()), "register", "--names", "10000", "--window", "32", "--timeout", "200"),
+        *(str(load_generator()), "register", "--names", "10000", "--window", "256", "--timeout", "50"),
         *("--server", lab.h1.address),
     )
     wait_for(lambda: len(wins_names(lab.h1)) > 2000, what="2000 registrations")

@@ -101,6 +101,13 @@ def test_a_refresh_from_another_address_is_refused(site):
     assert site.found("NEW#20") == ["10.0.0.8"]
 
 
+@pytest.mark.parametrize("opcode", [Opcode.REGISTRATION, Opcode.MULTIHOMED, Opcode.REFRESH])
+def test_a_name_registered_with_a_loopback_address_is_anybodys(site, opcode):
+    site.ask(site.a, claim("NEW#20", "127.64.64.1"))
+    assert site.rcode(site.b, claim("NEW#20", "10.0.0.9", opcode=opcode)) == Rcode.OK
+    assert site.found("NEW#20") == ["10.0.0.9"]
+
+
 def test_a_living_owner_keeps_its_name(site):
     site.ask(site.a, claim("NEW#20", "10.0.0.8"))
     site.a.got.clear()

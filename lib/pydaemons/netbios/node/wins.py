@@ -253,7 +253,7 @@ class WinsServer:
         if suffix == Suffix.MASTER:
             # each network has its own: there is nothing a server for many of them could tell
             return claim.answer(Rcode.OK, self._ttl(claim))
-        if record is None:
+        if record is None or _unreachable(record):
             return self._new(claim, now)
         if claim.group:
             if record.group:
@@ -465,5 +465,5 @@ class WinsServer:
 
 
 def _unreachable(record: Record) -> bool:
-    """Addresses no owner could be asked at (the loopback network)."""
-    return all(member.address[0] == 127 for member in record.members)
+    """Addresses no owner could be asked at: the loopback network. Such a name is anybody's."""
+    return bool(record.members) and all(member.address[0] == 127 for member in record.members)
