@@ -110,6 +110,18 @@ def test_the_ports_of_the_kernel_s_lockd_in_nfs_conf_are_honoured_below_its_own_
     assert ports(machine) == {"tcp": 4101, "udp": 4103}
 
 
+def test_a_cluster_s_program_is_told_of_a_client_under_the_unit_s_confinement(machine: SystemdHost) -> None:
+    machine.write("/usr/local/sbin/callout", '#!/bin/sh\necho "$@" >>/run/pylockd/said\n', mode=0o755)
+    configure(machine, "[nsm]\nha_callout = /usr/local/sbin/callout\n")
+    machine.systemctl("start", "pylockd")
+    with client(machine) as alice:
+        assert alice.lock(FH) == nlm.STATUS_GRANTED
+    wait_for(
+        lambda: machine.run("cat", "/run/pylockd/said").stdout == "add-client 127.0.0.1 127.0.0.1\n",
+        what="the program's note",
+    )
+
+
 def test_a_bad_line_keeps_it_from_starting_and_is_named(machine: SystemdHost) -> None:
     configure(machine, "[fs.nfs]\nnlm_timeout = 99\n\n[acces]\nallow = *\n")
     assert machine.run("systemctl", "start", "pylockd").returncode != 0

@@ -106,6 +106,7 @@ class World:
         codec: str = "opaque",
         codec_at: tuple[str, ...] = (),
         local: LocalTable | None = None,
+        callout: Callable[[str, str, str], None] | None = None,
         **tunables: int,
     ) -> None:
         self.clock = Clock()
@@ -128,6 +129,7 @@ class World:
             monitor=lambda rpc, engine: self.monitor,
             programs=[],
             local=local,
+            callout=callout,
         )
         self.server = self.engine.server
         self.journal = list(self.engine.snapshot())

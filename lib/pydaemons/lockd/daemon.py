@@ -33,6 +33,7 @@ from pydaemons.lockd.access import Access
 from pydaemons.lockd.control import interface
 from pydaemons.lockd.directory import Directory
 from pydaemons.lockd.engine import LockEngine, NamesFound, StatusMonitor, Unmonitored
+from pydaemons.lockd.hacallout import Callout
 from pydaemons.lockd.listeners import Listeners
 from pydaemons.lockd.localfs import LocalTable
 from pydaemons.lockd.memory import Memory
@@ -133,6 +134,7 @@ class PylockdDaemon(Daemon):
                 programs=[],
                 locks_lost=start.needs_grace,
                 local=self._local(),
+                callout=self._callout(),
             )
 
         self._memory = Memory(shell.run_dir, shell.log)
@@ -301,6 +303,13 @@ class PylockdDaemon(Daemon):
                 settings=self.configuration.tunables,
             )
         return Unmonitored()
+
+    def _callout(self) -> Callout | None:
+        """`[nsm] ha_callout`; rpc.statd has its own."""
+        program = self.configuration.nsm.ha_callout
+        if not program or self.monitoring != "embedded":
+            return None
+        return Callout(program, warn=self._shell.log.warning)
 
     def _local(self) -> LocalTable | None:
         """`[handles] mounts`: locks on the real files too."""

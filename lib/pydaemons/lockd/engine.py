@@ -18,6 +18,7 @@ from pydaemons.engine.entropy import Entropy
 from pydaemons.engine.events import AppendFailed
 from pydaemons.engine.protocol import Now, Origin
 from pydaemons.lockd.access import Access
+from pydaemons.lockd.hacallout import Announced
 from pydaemons.lockd.localfs import LocalTable
 from pydaemons.lockd.settings import PylockdConfiguration
 from pydaemons.nlm import procs
@@ -85,9 +86,11 @@ class LockEngine:
         programs: list[Program],
         locks_lost: bool = False,
         local: LocalTable | None = None,
+        callout: Callable[[str, str, str], None] | None = None,
     ) -> None:
         """`programs` are served beside NLM (and the status monitor, where it is ours); `locks_lost`: clients
-        held locks when the last life ended; `local`: where locks are taken on real files as well."""
+        held locks when the last life ended; `local`: where locks are taken on real files as well; `callout`:
+        who is told which clients come to be monitored."""
         settings = configuration.tunables
         self.configuration = configuration
         self.access = access
@@ -104,7 +107,7 @@ class LockEngine:
         self._prepared = False
         self.server = Server(
             settings,
-            monitor=self.monitor,
+            monitor=self.monitor if callout is None else Announced(self.monitor, callout),
             rpc=self.rpc,
             entropy=entropy,
             hostname=hostname,

@@ -52,6 +52,13 @@ class Nsm(Settings, section="nsm"):
         doc="embedded serves program 100024 itself, statd uses the machine's rpc.statd, off monitors nobody; "
         "auto uses rpc.statd if it is registered and else serves.",
     )
+    ha_callout = setting(
+        Path(empty=True),
+        "",
+        effect=Effect.AT_RESTART,
+        doc="Program run with add-client or del-client, the client's address and ours, when the embedded "
+        "monitor begins or ends to monitor a client: for clusters, as rpc.statd's --ha-callout.",
+    )
 
 
 class Handles(Settings, section="handles"):
