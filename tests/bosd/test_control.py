@@ -7,10 +7,10 @@ import asyncio
 
 import pytest
 
-from pydaemons.bnode.commands import TABLE
 from pydaemons.bnode.effects import Answer
 from pydaemons.bnode.events import Asked, Forgotten
 from pydaemons.bnode.model import Code
+from pydaemons.bnode.verbs import TABLE
 from pydaemons.bosd.control import REFUSED, Desk
 from pydaemons.kit.varlink import Caller, ControlError
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from pydaemons.bnode.commands import TABLE
+from pydaemons.bnode.verbs import TABLE
 from pydaemons.cli.bos_syntax import Takes
 from pydaemons.cli.bos_table import VERBS
 

@@ -12,6 +12,7 @@ from house.tree import LIB, ROOT, TESTS, Module, modules
 WITHOUT_TESTS_OF_THEIR_OWN = {
     "pydaemons.bnode.effects": "frozen values without behaviour",
     "pydaemons.bnode.events": "frozen values without behaviour",
+    "pydaemons.bnode.verb": "frozen values without behaviour",
     "pydaemons.engine.effects": "frozen values without behaviour",
     "pydaemons.engine.entropy": "a protocol without behaviour",
     "pydaemons.engine.events": "frozen values without behaviour",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What pybos can ask of pybosd: one method per request of bnode.commands, nothing more.
+"""What pybos can ask of pybosd: one method per request of bnode.verbs, nothing more.
 
 Any user may connect; who may do what is judged by the engine from the caller's user. A refused request is
 the error org.pydaemons.bosd.Refused with the peer's code, its text, and a reason in `message`.
@@ -12,11 +12,12 @@ import pwd
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pydaemons.bnode import commands
 from pydaemons.bnode.effects import Answer
 from pydaemons.bnode.events import Asked, Forgotten
 from pydaemons.bnode.events import Caller as BosCaller
 from pydaemons.bnode.model import Code
+from pydaemons.bnode.verb import Verb
+from pydaemons.bnode.verbs import NUMBERS, TABLE
 from pydaemons.kit.varlink import Caller, ControlError, Interface, Method, Value
 
 NAME = "org.pydaemons.bosd"
@@ -45,7 +46,7 @@ class Desk:
                 gives="(result: object)",
                 doc=verb.doc,
             )
-            for verb in commands.TABLE.values()
+            for verb in TABLE.values()
         ]
         return Interface(NAME, methods, doc="The supervisor's requests, as bos(8) has them.")
 
@@ -87,7 +88,7 @@ def _who(caller: Caller) -> BosCaller:
         return BosCaller(f"uid {caller.uid}", False)
 
 
-def _takes(verb: commands.Verb) -> str:
+def _takes(verb: Verb) -> str:
     """The parameters in varlink's notation."""
     required = [f"{name}: {_type(name, kind)}" for name, kind in verb.parameters.items()]
     optional = [f"{name}: ?{_type(name, kind)}" for name, kind in verb.optional.items()]
@@ -95,4 +96,4 @@ def _takes(verb: commands.Verb) -> str:
 
 
 def _type(name: str, kind: type) -> str:
-    return "[]int" if name in commands.NUMBERS else _TYPES[kind]
+    return "[]int" if name in NUMBERS else _TYPES[kind]
