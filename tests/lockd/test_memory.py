@@ -57,8 +57,10 @@ class Life:
             if isinstance(effect, Append):
                 assert self.memory.file.append(effect.data) == ""
 
-    def lock(self, svid=1):
-        call = rpc.call_bytes(rpc.NLM, 4, nlm.LOCK, nlm.lock(4, nlm.Alock().but(svid=svid)), xid=svid)
+    def lock(self, svid=1, reclaim=False):
+        call = rpc.call_bytes(
+            rpc.NLM, 4, nlm.LOCK, nlm.lock(4, nlm.Alock().but(svid=svid), reclaim=reclaim), xid=svid
+        )
         reply = self.engine.receive(call, Origins(SERVER)("10.0.0.2"), self.clock.now)
         self.settle()
         assert reply is not None
@@ -140,3 +142,13 @@ def test_state_that_says_otherwise_overrules_the_journal(tmp_path):
     life = Life(tmp_path, files={"sm/10.0.0.2": MONITORED["sm/10.0.0.2"]})
     assert life.start.beginning is Beginning.LOST
     assert len(life.engine.server.table) == 0
+
+
+def test_locks_too_old_to_go_on_with_tell_when_everybody_has_them_again(tmp_path, monkeypatch):
+    Life(tmp_path).lock()
+    spoil_time(tmp_path / "journal", monkeypatch)
+    life = Life(tmp_path, files=MONITORED)
+    assert life.engine.server.grace.active
+    assert life.lock(reclaim=True) == nlm.OK
+    life.engine.tick(life.clock.now)
+    assert not life.engine.server.grace.active

@@ -91,6 +91,7 @@ def interface(daemon: Daemon) -> Interface:
         now = daemon.now()
         match parameters["action"]:
             case "start":
+                engine.server.owed = None  # all of it, whoever reclaims
                 engine.start_grace(now, "started by an administrator")
             case "end":
                 engine.end_grace()

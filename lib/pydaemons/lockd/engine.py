@@ -284,6 +284,7 @@ class LockEngine:
             self.end_grace()
 
     def _grace_ended(self) -> None:
+        self.server.owed = None
         self.grace_changed()
         self.log(Level.NOTICE, "grace period over", GRACE_ENDED_ID)
 

@@ -11,13 +11,15 @@ from collections.abc import Callable
 
 from pydaemons.engine.effects import Level
 from pydaemons.engine.protocol import Now
-from pydaemons.kit.journalfile import STAMP_EVERY, JournalFile, outdated
+from pydaemons.kit.journalfile import STAMP_EVERY, JournalFile, boot_id, outdated
 from pydaemons.kit.log import Log
 from pydaemons.lockd.engine import LockEngine
 from pydaemons.nlm.journal import KIND, VERSION
+from pydaemons.nlm.owed import Owed
 from pydaemons.nlm.views import figures
 from pydaemons.nsm.store import Beginning, Start
 from pydaemons.wire.errors import WireError
+from pydaemons.wire.frames import Contents
 
 KEPT_ID = "4b0b8f0d6c8f4a0c9a7d1f6e2b5c3a90"
 """MESSAGE_ID of locks that survived."""
@@ -37,50 +39,51 @@ class Memory:
     ) -> LockEngine:
         """The engine of this life. `begin(kept)` is what the state folder says when the locks are kept, or
         not; `compose` makes an engine of that."""
-        engine = self._kept(begin, compose, now)
-        if engine is None:
-            self.file.discard()
-            engine = compose(begin(False))
-        error = self.file.rewrite(engine.snapshot())
-        if error:
-            self._log.error(f"cannot write the journal of locks: {error}")
-        return engine
+        contents = self._read()
+        why = "there is none" if contents is None else outdated(contents)
+        if contents is not None and not why:
+            start = begin(True)
+            engine = None if start.beginning is Beginning.LOST else self._replayed(compose(start), contents)
+            if engine is not None:
+                self._say_kept(engine, now)
+                return self._rewritten(engine)
+        past = None
+        if contents is not None and why:
+            self._log.notice(f"the journal of locks is not used: {why}")
+            if contents.boot == boot_id():  # no locks to go on with, but all that there were
+                past = self._replayed(compose(begin(False)), contents)
+        self.file.discard()
+        engine = compose(begin(False))
+        if past is not None:
+            engine.server.owed = Owed(past.server.table, past.server.shares)
+        return self._rewritten(engine)
 
     def stamp(self, call_later: Callable[[float, Callable[[], None]], object]) -> None:
         """Note that we live, now and then."""
         self.file.stamp()
         call_later(STAMP_EVERY, lambda: self.stamp(call_later))
 
-    def _kept(
-        self, begin: Callable[[bool], Start], compose: Callable[[Start], LockEngine], now: Now
-    ) -> LockEngine | None:
-        """An engine that knows what the last one knew."""
-        payloads = self._payloads()
-        start = begin(True)
-        if payloads is None or start.beginning is Beginning.LOST:
-            return None
-        engine = compose(start)
+    def _read(self) -> Contents | None:
         try:
-            engine.restore(payloads)
-        except WireError as error:
-            self._damaged(str(error))
-            return None
-        self._say_kept(engine, now)
-        return engine
-
-    def _payloads(self) -> list[memoryview] | None:
-        try:
-            contents = self.file.open()
+            return self.file.open()
         except (WireError, OSError) as error:
             self._damaged(str(error))
             return None
-        if contents is None:
+
+    def _replayed(self, engine: LockEngine, contents: Contents) -> LockEngine | None:
+        """That engine, knowing what the journal says; None when that makes no sense."""
+        try:
+            engine.restore(contents.payloads)
+        except WireError as error:
+            self._damaged(str(error))
             return None
-        why = outdated(contents)
-        if why:
-            self._log.notice(f"the journal of locks is not used: {why}")
-            return None
-        return contents.payloads
+        return engine
+
+    def _rewritten(self, engine: LockEngine) -> LockEngine:
+        error = self.file.rewrite(engine.snapshot())
+        if error:
+            self._log.error(f"cannot write the journal of locks: {error}")
+        return engine
 
     def _damaged(self, why: str) -> None:
         try:

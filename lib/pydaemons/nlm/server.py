@@ -20,6 +20,7 @@ from pydaemons.nlm.grants import Blocked, Grants, Request, key_of, way_back
 from pydaemons.nlm.hosts import Host, Hosts, Owner, host_of
 from pydaemons.nlm.journal import Journal
 from pydaemons.nlm.locktable import Holder, LockTable
+from pydaemons.nlm.owed import Owed
 from pydaemons.nlm.ranges import EOF, to_length, to_range
 from pydaemons.nlm.shares import Shares
 from pydaemons.nlm.types import (
@@ -110,6 +111,8 @@ class Server:
         self.waiters: Waiters[Owner, Request] = Waiters(host_of)
         self.shares: Shares[tuple[Host, bytes]] = Shares()
         self.journal = journal or Journal()
+        self.owed: Owed | None = None
+        """What was lost and is known; when all of it was reclaimed the grace period ends."""
         self.grants = Grants(
             settings, rpc, entropy, hostname=hostname, journal=self.journal, give_up=self._not_wanted
         )
@@ -167,6 +170,9 @@ class Server:
         if not host.monitored:
             self._watch(host, call, now, monitored=monitored)
         self.journal.locked(owner, file, start, end, exclusive)
+        if reclaim and self.owed is not None:
+            self.owed.locked(owner, file, start, end)
+            self._repaid(now)
         if self.grants or self.waiters.count(file):
             key = (file, owner, start, end, exclusive)
             self.grants.settle(key, now)
@@ -279,6 +285,9 @@ class Server:
                 if not host.monitored:
                     self._watch(host, call, now)
                 self.journal.shared(host, file, args.oh, args.access, args.mode)
+                if self.owed is not None:
+                    self.owed.shared(host, file, args.oh, args.access, args.mode)
+                    self._repaid(now)
         self.counts["SHARE"][status] += 1
         return ShareResult(args.cookie, status, 0)
 
@@ -328,6 +337,9 @@ class Server:
             self.journal.host(host)
         self._forget(address)
         self.journal.forgotten(address)
+        if self.owed is not None:
+            self.owed.forgiven(address)
+            self._repaid(now)
         return freed
 
     def release(self, match: Callable[[Owner], bool], now: Now) -> int:
@@ -371,6 +383,7 @@ class Server:
         for blocked in self.grants:
             self.grants.settle(key_of(blocked), now)
         self.waiters.drop(lambda owner: True)
+        self.owed = Owed(self.table, self.shares)
         self.table.clear()
         self.shares.clear()
         self.journal.cleared()
@@ -398,6 +411,14 @@ class Server:
         if self._look_at is not None and now.mono >= self._look_at:
             self._look_for_idle(now)
         return self.grace.tick(now.mono)
+
+    def _repaid(self, now: Now) -> None:
+        """Something was reclaimed: if that was the last, nobody needs the grace period any more. It ends at
+        the next tick."""
+        if self.owed is not None and self.owed.settled:
+            self.owed = None
+            if self.grace.active:
+                self.grace.until = now.mono
 
     def deadline(self) -> float | None:
         """When `tick` is wanted."""
