@@ -337,6 +337,27 @@ def test_locks_known_from_a_journal_are_taken_again(site):
     assert free_for_programs(path)
 
 
+def test_files_kept_open_between_two_processes_were_locked_all_the_time(tmp_path):
+    site = Site(tmp_path)
+    path, other = site.file(), site.file("other")
+    for file in (path, other):
+        site.one.lock(fh=handle(file))
+    rows = list(site.table.dump())
+    kept = [os.dup(descriptor) for descriptor in site.table.descriptors()]
+    site.table.close_files()
+    assert not free_for_programs(path)
+    said: list[str] = []
+    table = LocalTable(site.mounts, limit=9, clock=lambda: 0.0, warn=said.append, kept=kept)
+    table.load(row for row in rows if row[0] == rows[0][0])
+    table.begin(site.world.server)
+    assert said == []
+    assert not free_for_programs(path)
+    assert free_for_programs(other), "nobody knows of that lock any more"
+    table.unlock(*rows[0][:4])
+    assert free_for_programs(path)
+    table.close_files()
+
+
 # ---------------------------------------------------------------------- against a model
 
 MOVES = st.tuples(

@@ -55,6 +55,10 @@ SETTLE = 2.0
 """Seconds that connections have to finish their record when they are handed over."""
 CONNECTION = "connection-"
 """What systemd knows them by, before a number."""
+REAL_FILE = "file-"
+"""What a locked file's descriptor is called in systemd's store, with a number."""
+MOST_FILES = 1000
+"""Locked files handed over; the store has room for connections too."""
 PORTS = {"nlm_udpport": Transport.UDP, "nlm_tcpport": Transport.TCP}
 
 
@@ -69,6 +73,7 @@ class PylockdDaemon(Daemon):
         self.engine: LockEngine
         self.since = read_clock()
         self._handing_over = False
+        self._files: LocalTable | None = None
         self._publishing: asyncio.Task[None] | None = None
 
     def now(self) -> Now:
@@ -275,12 +280,29 @@ class PylockdDaemon(Daemon):
         deadline = self._driver.loop.time() + SETTLE
         while streams.count and self._driver.loop.time() < deadline:
             await asyncio.sleep(0.005)
+        files = 0 if self._files is None else self._hand_over_files(self._files)
         notify.barrier()
-        self._shell.log.notice(f"handed over {stored} connections")
+        self._shell.log.notice(
+            f"handed over {stored} connections" + (f" and {files} locked files" if files else "")
+        )
+
+    def _hand_over_files(self, table: LocalTable) -> int:
+        """Have systemd keep the locked files open, and so locked against local programs. How many."""
+        descriptors = table.descriptors()[:MOST_FILES]
+        return sum(
+            self._shell.notify.store(f"{REAL_FILE}{number}", descriptor, poll=False)
+            for number, descriptor in enumerate(descriptors)
+        )
 
     def _take_over(self) -> None:
-        """Go on with the connections the last process handed over. systemd need keep them no longer."""
+        """Go on with the connections the last process handed over. systemd need keep them no longer, nor the
+        files, which the engine has now."""
         for item in tuple(self._shell.inherited):
+            if item.name.startswith(REAL_FILE):
+                self._shell.inherited.remove(item)
+                self._shell.notify.forget(item.name)
+                if self._files is None:  # mounts are configured no more
+                    os.close(item.descriptor)
             if item.name.startswith(CONNECTION) and item.sock is not None and not item.listening:
                 self._shell.inherited.remove(item)
                 self._shell.notify.forget(item.name)
@@ -319,7 +341,11 @@ class PylockdDaemon(Daemon):
         if handles.codec == "opaque" and not handles.codec_at:
             log.warning("[handles] mounts does nothing without a codec whose handles tell the file")
         mounts = Mounts(handles.mounts)
-        return LocalTable(mounts, limit=handles.max_files, clock=lambda: read_clock().mono, warn=log.warning)
+        kept = [item.descriptor for item in self._shell.inherited if item.name.startswith(REAL_FILE)]
+        self._files = LocalTable(
+            mounts, limit=handles.max_files, clock=lambda: read_clock().mono, warn=log.warning, kept=kept
+        )
+        return self._files
 
     def _access(self) -> Access:
         return Access(self.configuration.access.allow, attached=_attached, resolve=self._resolve)

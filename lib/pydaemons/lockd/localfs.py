@@ -15,7 +15,7 @@ from __future__ import annotations
 import errno
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from pydaemons.engine.protocol import Now
 from pydaemons.lockd.realfile import LocalLock, Mounts, RealFile
@@ -61,12 +61,31 @@ class LocalTable(LockTable[Owner]):
     """A lock table over real files. A file whose handle says nothing to the kernel, or that is on none of the
     mounts, is locked among NFS clients only. `warn(text)` is called once for each thing that is wrong."""
 
-    __slots__ = ("_clock", "_files", "_idle", "_limit", "_local", "_mounts", "_said", "_waits", "_warn")
+    __slots__ = (
+        "_clock",
+        "_files",
+        "_idle",
+        "_kept",
+        "_limit",
+        "_local",
+        "_mounts",
+        "_said",
+        "_waits",
+        "_warn",
+    )
 
     def __init__(
-        self, mounts: Mounts, *, limit: int, clock: Callable[[], float], warn: Callable[[str], None]
+        self,
+        mounts: Mounts,
+        *,
+        limit: int,
+        clock: Callable[[], float],
+        warn: Callable[[str], None],
+        kept: Iterable[int] = (),
     ) -> None:
+        """`kept`: descriptors of files, locked as the last process left them (`descriptors`)."""
         super().__init__()
+        self._kept = kept
         self._mounts = mounts
         self._limit = limit
         self._clock = clock
@@ -170,7 +189,8 @@ class LocalTable(LockTable[Owner]):
 
     def begin(self, server: Server) -> None:
         """Take on the real files what the table holds already, from a journal: what a local program got
-        meanwhile is held by both."""
+        meanwhile is held by both. Where the last process's descriptor was kept, none could."""
+        kept = {_identity(descriptor): descriptor for descriptor in self._kept}
         waited = {waiter.file: _Wait(self._clock()) for waiter in server.waiters.waiters()}
         for file in {**self._entries, **waited}:
             try:
@@ -178,11 +198,19 @@ class LocalTable(LockTable[Owner]):
             except OSError as error:
                 self._say(error.errno or 0, f"a locked file cannot be opened: {error.strerror}")
                 continue
-            for _, held in self.locks(file) if real is not None else ():
-                if real is not None and real.lock(held.start, held.end, held.exclusive) is not None:
+            if real is None:
+                continue
+            descriptor = kept.pop(_identity(real.descriptor), None)
+            if descriptor is not None:
+                real.close()
+                real.descriptor = descriptor
+            for _, held in self.locks(file):
+                if real.lock(held.start, held.end, held.exclusive) is not None:
                     self._warn(f"a local program took a lock of {held.owner.host.address} during the restart")
             self._idle.pop(file, None)
         self._waits.update(waited)
+        for descriptor in kept.values():
+            os.close(descriptor)
 
     def tick(self, server: Server, now: Now) -> None:
         """Try again for those who wait for local programs; close what was not used for a while."""
@@ -204,6 +232,10 @@ class LocalTable(LockTable[Owner]):
         if self._idle:
             times.append(next(iter(self._idle.values())) + IDLE_FOR)
         return min(times, default=None)
+
+    def descriptors(self) -> list[int]:
+        """Those of locked files. Whoever keeps one open keeps the locks on its file."""
+        return [real.descriptor for file, real in self._files.items() if file in self._entries]
 
     @property
     def open_files(self) -> int:
@@ -267,3 +299,9 @@ class LocalTable(LockTable[Owner]):
         if number not in self._said:
             self._said.add(number)
             self._warn(text)
+
+
+def _identity(descriptor: int) -> tuple[int, int]:
+    """What tells an open file from all others."""
+    status = os.fstat(descriptor)
+    return status.st_dev, status.st_ino
