@@ -21,9 +21,8 @@ from pathlib import Path
 TESTS = Path(__file__).resolve().parent
 FIRST, LAST = ("house",), ("e2e",)
 GROUP_LIMIT, TOTAL_LIMIT = 900.0, 1800.0
-"""Seconds. All of it takes some five minutes on two idle cores; the limits are for what hangs, and slow
-machines exist."""
-"""Seconds. A hung test is a failure with a stack dump, not a hung run."""
+"""Seconds. All of it takes some five minutes on two idle cores. The limits are for what hangs, which is a
+failure with a stack dump; slow machines exist."""
 
 
 @dataclass

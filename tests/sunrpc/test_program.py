@@ -75,13 +75,14 @@ class Bench:
         version: int = 5,
         cred: bytes | None = CRED,
         host: str = "10.0.0.2",
+        port: int = 700,
         args: bytes | None = None,
     ) -> bytes | None:
         body = NUMBER.pack(Number(value)) if args is None else args
         data = message.pack_call(
             xid=xid, program=program, version=version, procedure=procedure, args=body, cred=cred
         )
-        return self.send(data, self.origin(host))
+        return self.send(data, self.origin(host, port))
 
     def send(self, data: bytes, origin: Origin) -> bytes | None:
         return self.service.receive(data, origin, self.clock.now)
@@ -159,6 +160,7 @@ def test_a_repeated_call_is_not_executed_again(bench: Bench) -> None:
     assert bench.call(2, xid=2) == success(2, 2)
     assert bench.call(2, xid=1, host="10.0.0.9") == success(3, 1), "another host's xids are its own"
     assert bench.call(2, xid=1, value=5) == success(4, 1), "other arguments are another call"
+    assert bench.call(2, xid=1, port=701) == success(5, 1), "a program started anew counts from 1 again"
 
 
 def test_a_procedure_without_an_answer_sends_none(bench: Bench) -> None:

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """At most once: replies kept for retransmitted calls (Juszczak, "Improving the Performance and Correctness of
-an NFS Server", 1989). A retransmission is the same bytes from the same host: xid, procedure and arguments all
-agree.
+an NFS Server", 1989). A retransmission is the same bytes from the same host and port: xid, procedure and
+arguments all agree. The port counts because a program started anew may well begin with the xids of the one
+before it; a client that repeats a call over a new connection is not known by it, and its call is executed
+again.
 
 Two generations of a dict bound it without any work per entry; a reply is believed for LIFETIME seconds and at
 most until `forget`, which the owner calls when a host restarted and its old xids mean nothing any more.
@@ -28,7 +30,7 @@ by."""
 
 
 class ReplyCache:
-    """(peer host, call bytes) -> reply bytes; holds between `size` and 2 * `size` of the newest."""
+    """(peer host, call bytes) and port -> reply bytes; holds between `size` and 2 * `size` of the newest."""
 
     __slots__ = ("_new", "_old", "_remembered", "_remembered_until", "fresh", "hits", "size")
 
@@ -38,28 +40,28 @@ class ReplyCache:
         self.fresh: list[tuple[str, bytes, bytes, float]] | None = None
         """Host, call, reply and time of those kept since the owner last emptied this list; None: the owner
         does not want to know."""
-        self._new: dict[tuple[str, bytes], tuple[bytes, float]] = {}
-        self._old: dict[tuple[str, bytes], tuple[bytes, float]] = {}
+        self._new: dict[tuple[str, bytes], tuple[bytes, float, int]] = {}
+        self._old: dict[tuple[str, bytes], tuple[bytes, float, int]] = {}
         self._remembered: dict[Digest, tuple[bytes, float]] = {}
         self._remembered_until = 0.0
 
     def __len__(self) -> int:
         return len(self._new) + len(self._old) + len(self._remembered)
 
-    def find(self, key: tuple[str, bytes], mono: float) -> bytes | None:
-        """The reply this call got before, or None."""
+    def find(self, key: tuple[str, bytes], port: int, mono: float) -> bytes | None:
+        """The reply this call from this port got before, or None."""
         kept = self._new.get(key) or self._old.get(key)
         if kept is None:
             return self._recall(key, mono) if self._remembered else None
-        if mono - kept[1] > LIFETIME:
+        if kept[2] != port or mono - kept[1] > LIFETIME:
             return None
         self.hits += 1
         return kept[0]
 
-    def keep(self, key: tuple[str, bytes], reply: bytes, mono: float) -> None:
+    def keep(self, key: tuple[str, bytes], port: int, reply: bytes, mono: float) -> None:
         """Remember a reply."""
         new = self._new
-        new[key] = (reply, mono)
+        new[key] = (reply, mono, port)
         if len(new) >= self.size:
             self._old = new
             self._new = {}
@@ -93,7 +95,7 @@ class ReplyCache:
         """Digest, reply and time of all, the oldest first."""
         for digest, (reply, mono) in self._remembered.items():
             yield digest, reply, mono
-        for (host, data), (reply, mono) in (*self._old.items(), *self._new.items()):
+        for (host, data), (reply, mono, _) in (*self._old.items(), *self._new.items()):
             yield digest_of(host, data), reply, mono
 
     def _recall(self, key: tuple[str, bytes], mono: float) -> bytes | None:

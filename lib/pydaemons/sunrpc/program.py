@@ -173,7 +173,7 @@ class Service:
         once = procedure.once
         if once:
             key = (origin.peer.host, data)
-            kept = self.cache.find(key, now.mono)
+            kept = self.cache.find(key, origin.peer.port, now.mono)
             if kept is not None:
                 return kept
         try:
@@ -186,7 +186,7 @@ class Service:
             return None
         reply: bytes = data[:4] + SUCCESS + procedure.pack(result)
         if once:
-            self.cache.keep(key, reply, now.mono)
+            self.cache.keep(key, origin.peer.port, reply, now.mono)
         return reply
 
     def serve(self, program: Program) -> None:
