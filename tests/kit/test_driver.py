@@ -87,6 +87,28 @@ def test_state_is_on_disk_before_the_answer_leaves_and_other_effects_come_after(
     run_shell(scenario, state=disk)
 
 
+def test_a_daemons_own_kind_of_state_is_kept_before_the_answer_leaves_too():
+    happened = []
+    disk = Disk(happened)
+
+    @dataclass(frozen=True, slots=True)
+    class StoreRows(Persist):
+        rows: tuple[bytes, ...] = ()
+
+    async def scenario(driver, engine):
+        def answer(data, origin):
+            engine.effects.append(StoreRows("table", None, (data,)))
+            return b"granted"
+
+        engine.answer = answer
+        client = udp_client(driver)
+        client.send(b"row")
+        assert await said(client) == b"granted"
+        assert happened == ["wrote table"]
+
+    run_shell(scenario, state=disk)
+
+
 def test_answers_wait_for_a_full_disk_and_leave_once_it_takes_the_state(monkeypatch):
     monkeypatch.setattr(driver_module, "PERSIST_RETRY", 0.02)
     disk = Disk([])

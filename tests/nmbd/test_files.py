@@ -2,8 +2,9 @@
 import asyncio
 import re
 
-from fakes.claims import claim
+from fakes.claims import claim, wire
 from fakes.ether import EPOCH, Ether
+from pydaemons.kit.log import Log
 from pydaemons.netbios.node.settings import Settings
 from pydaemons.nmbd import files
 
@@ -43,3 +44,72 @@ def test_a_wins_dat_is_written_at_once_or_in_pieces_with_the_same_content(tmp_pa
     assert text == (tmp_path / "two").read_text()
     assert '"CLIENT#20"' in text
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "two"]
+
+
+def make(tmp_path, ether: Ether) -> files.Files:
+    return files.Files(
+        ether.stations[0].node, log=Log("test"), run_dir=str(tmp_path), state_dir=str(tmp_path)
+    )
+
+
+def test_an_empty_store_takes_over_a_wins_dat_and_a_full_one_does_not(tmp_path, capfd):
+    ether = Ether()
+    station = ether.add(Settings("WINS", wins_support=True), "10.0.0.1")
+    ether.run(2)
+    (tmp_path / "wins.dat").write_text('VERSION 1 0\n"OLD#20" 1795537718 10.0.0.4 64R\nrubbish\n')
+    make(tmp_path, ether).import_old_wins()
+    assert wire("OLD#20") in station.node.db.records
+    said = capfd.readouterr().err
+    assert "1 names taken over" in said
+    assert "wins.dat:3" in said
+    (tmp_path / "wins.dat").write_text('VERSION 1 0\n"LATER#20" 1795537718 10.0.0.4 64R\n')
+    make(tmp_path, ether).import_old_wins()
+    assert wire("LATER#20") not in station.node.db.records
+
+
+def test_names_by_hand_are_read_and_what_is_wrong_is_said(tmp_path, capfd):
+    ether = site()
+    (tmp_path / "lmhosts").write_text("10.0.0.5 BYHAND\nnonsense\n")
+    make(tmp_path, ether).load_lmhosts(str(tmp_path / "lmhosts"))
+    assert [host.name for host in ether.stations[0].node.hosts] == ["BYHAND"]
+    make(tmp_path, ether).load_lmhosts(str(tmp_path / "missing"))
+    said = capfd.readouterr().err
+    assert "lmhosts:2" in said
+    assert "missing: No such file" in said
+
+
+def test_a_pid_file_comes_and_goes(tmp_path):
+    written = make(tmp_path, site())
+    file = tmp_path / "pid"
+    written.write_pid_file(str(file))
+    assert int(file.read_text()) > 0
+    written.remove_pid_file(str(file))
+    written.remove_pid_file(str(file))
+    written.write_pid_file(None)
+    assert not file.exists()
+
+
+def test_a_folder_that_cannot_be_written_is_said_and_no_more(tmp_path, capfd):
+    ether = site()
+    nowhere = files.Files(
+        ether.stations[0].node, log=Log("test"), run_dir="/nonexistent", state_dir="/nonexistent"
+    )
+    nowhere.dump_namelist()
+    nowhere.export()
+    assert capfd.readouterr().err.count("/nonexistent") == 2
+
+
+def test_wins_dat_is_written_from_time_to_time(tmp_path, monkeypatch):
+    ether = site()
+    monkeypatch.setattr(files, "now", lambda: ether.now)
+
+    async def body() -> str:
+        ether.stations[0].node.tunables.wins_dump_interval = 0.01
+        make(tmp_path, ether).begin_to_dump(asyncio.get_running_loop())
+        for _ in range(500):
+            if (tmp_path / "wins.dat").exists():
+                return (tmp_path / "wins.dat").read_text()
+            await asyncio.sleep(0.01)
+        return ""
+
+    assert "CLIENT#20" in asyncio.run(body())

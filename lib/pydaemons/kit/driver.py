@@ -176,8 +176,8 @@ class Driver:
             kind = type(effect)
             if kind is Append or kind is Rewrite:
                 journal.append(effect)  # type: ignore[arg-type]
-            elif kind is Persist:
-                persist.append(effect)  # type: ignore[arg-type]
+            elif isinstance(effect, Persist):  # a daemon may have its own kind (rows of a table)
+                persist.append(effect)
             else:
                 later.append(effect)
         kept = not persist or self._persist(persist)

@@ -26,7 +26,7 @@ from pydaemons.kit.sockets import BindError
 from pydaemons.kit.treewatch import TreeWatch
 from pydaemons.kit.varlink import Interface as ControlInterface
 from pydaemons.kit.varlink import Value
-from pydaemons.netbios.node import lmhosts, views, winsdat
+from pydaemons.netbios.node import views
 from pydaemons.netbios.node.events import (
     InterfacesChanged,
     Reconfigured,
@@ -38,8 +38,9 @@ from pydaemons.netbios.node.events import (
 from pydaemons.netbios.node.node import Node
 from pydaemons.netbios.node.subnet import Interface
 from pydaemons.netbios.node.winsdb import WinsDb
-from pydaemons.nmbd import files, settings
+from pydaemons.nmbd import settings
 from pydaemons.nmbd.control import interface
+from pydaemons.nmbd.files import Files
 from pydaemons.nmbd.hooks import Hooks
 from pydaemons.nmbd.interfaces import Watch, find, host_name
 from pydaemons.nmbd.listeners import Listeners
@@ -68,7 +69,6 @@ class PynmbdDaemon(Daemon):
         self.node: Node
         self._store: WinsStore | None = None
         self._released = asyncio.Event()
-        self._dumped: object = None
         self._rescan: asyncio.TimerHandle | None = None
         self._passed_over: list[str] = []
 
@@ -133,6 +133,7 @@ class PynmbdDaemon(Daemon):
             raise StartError(f"the WINS store cannot be had: {error}") from error
         self.node = Node(node_settings, self.configuration.tunables, entropy=entropy(), db=db)
         self._hooks = Hooks(shell.log)
+        self._files = Files(self.node, log=shell.log, run_dir=shell.run_dir, state_dir=shell.state_dir)
         self._resolvers = ThreadPoolExecutor(max_workers=RESOLVERS, thread_name_prefix="resolver")
         return self.node
 
@@ -151,27 +152,28 @@ class PynmbdDaemon(Daemon):
         self._tree = TreeWatch(
             self.configuration.tunables, self.name, driver.loop, log=shell.log, changed=self._written
         )
-        self._load_lmhosts()
+        self._files.load_lmhosts(shell.arguments.hosts)
         self._listeners = Listeners(driver, shell.inherited, standard_input=self._started_by_super_server())
         self._watch = Watch(self._interfaces_moved)
         driver.loop.add_reader(self._watch.fileno(), self._watch.look)
         await self._have_sockets()
         self._scan(read_clock())
-        self._import_old_wins()
-        self._write_pid_file()
+        self._files.import_old_wins()
+        self._files.write_pid_file(shell.arguments.pidfile)
         self._later_scan()
-        self._later_dump()
+        self._files.begin_to_dump(driver.loop)
+        driver.settle()
 
     def reload(self, changes: Sequence[TunableChanged]) -> None:
         """SIGHUP: names dumped, everything that was read put in force, interfaces looked at."""
-        self._dump_namelist()
+        self._files.dump_namelist()
         try:
             node_settings = self.configuration.node_settings(host_name())
         except ValueError as error:
             raise StartError(str(error)) from error
         now = read_clock()
         self.node.handle(Reconfigured(node_settings), now)
-        self._load_lmhosts()
+        self._files.load_lmhosts(self._shell.arguments.hosts)
         self._scan(now)
         self._tree.publish()
         self._driver.settle()
@@ -214,15 +216,11 @@ class PynmbdDaemon(Daemon):
         await self._hooks.stop()
         self._resolvers.shutdown(wait=False, cancel_futures=True)
         if self.node.wins is not None:
-            self._export_now()
+            self._files.export()
         if self._store is not None:
             self._store.close()
         self._tree.close()
-        if self._shell.arguments.pidfile:
-            try:
-                os.unlink(self._shell.arguments.pidfile)
-            except OSError:
-                pass
+        self._files.remove_pid_file(self._shell.arguments.pidfile)
 
     # ---- for pynmbctl (nmbd.control)
 
@@ -234,18 +232,13 @@ class PynmbdDaemon(Daemon):
 
     def import_wins(self, text: str) -> tuple[int, list[str]]:
         """Take names over from the text of a wins.dat."""
-        if self.node.wins is None:
-            return 0, ["this is no WINS server (wins support = no)"]
-        records, problems = winsdat.parse(text, "wins.dat", charset=self.node.settings.charset)
-        for wire, packed in records.items():
-            self.node.db.put(wire, packed)
+        result = self._files.import_wins(text)
         self._driver.settle()
-        return len(records), problems
+        return result
 
     def export_wins(self) -> str:
-        """Write wins.dat now."""
-        self._export_now()
-        return self._wins_dat
+        """Write wins.dat now; where it is."""
+        return self._files.export()
 
     def shutdown(self) -> None:
         """As SIGTERM."""
@@ -340,81 +333,6 @@ class PynmbdDaemon(Daemon):
 
     def _written(self, change: TunableChanged) -> None:
         self._driver.post(change)
-
-    # ---- files
-
-    @property
-    def _wins_dat(self) -> str:
-        return f"{self._shell.state_dir}/wins.dat"
-
-    def _load_lmhosts(self) -> None:
-        file = self._shell.arguments.hosts
-        if file is None:
-            return
-        try:
-            with open(file, encoding="utf-8", errors="surrogateescape") as stream:
-                hosts, problems = lmhosts.parse(stream.read(), file)
-        except OSError as error:
-            self._shell.log.warning(f"{file}: {error.strerror}")
-            return
-        for problem in problems:
-            self._shell.log.warning(problem)
-        self.node.hosts = tuple(hosts)
-
-    def _import_old_wins(self) -> None:
-        """An empty store beside a wins.dat: somebody moves over from nmbd."""
-        if self.node.wins is None or self._has_foreign_names():
-            return
-        try:
-            with open(self._wins_dat, encoding="utf-8", errors="surrogateescape") as stream:
-                count, problems = self.import_wins(stream.read())
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            self._shell.log.warning(f"{self._wins_dat}: {error.strerror}")
-            return
-        for problem in problems[:20]:
-            self._shell.log.warning(problem)
-        self._shell.log.notice(f"{count} names taken over from {self._wins_dat}")
-
-    def _has_foreign_names(self) -> bool:
-        own = {own.wire for own in self.node.settings.names()}
-        return any(wire not in own for wire in self.node.db.records)
-
-    def _later_dump(self) -> None:
-        def dump() -> None:
-            node = self.node
-            state = (node.counts.answered, len(node.db))
-            if node.wins is not None and state != self._dumped:
-                self._dumped = state
-                self._dump = asyncio.ensure_future(self._export_slowly())
-            self._later_dump()
-
-        self._driver.loop.call_later(self.configuration.tunables.wins_dump_interval, dump)
-
-    async def _export_slowly(self) -> None:
-        try:
-            await files.write_slowly(self._wins_dat, files.wins_lines(self.node, read_clock().wall))
-        except OSError as error:
-            self._shell.log.warning(f"{self._wins_dat}: {error.strerror}")
-
-    def _export_now(self) -> None:
-        try:
-            files.write(self._wins_dat, files.wins_lines(self.node, read_clock().wall))
-        except OSError as error:
-            self._shell.log.warning(f"{self._wins_dat}: {error.strerror}")
-
-    def _dump_namelist(self) -> None:
-        path = f"{self._shell.run_dir}/namelist.debug"
-        try:
-            files.write(path, files.namelist(self.node, read_clock().wall))
-        except OSError as error:
-            self._shell.log.warning(f"{path}: {error.strerror}")
-
-    def _write_pid_file(self) -> None:
-        path = self._shell.arguments.pidfile
-        if path:
-            files.write(path, iter([f"{os.getpid()}\n"]))
 
 
 class _Level(argparse.Action):

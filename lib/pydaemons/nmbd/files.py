@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files for others to read: wins.dat, and namelist.debug at SIGHUP, in the forms nmbd writes.
+"""Files for others to read: wins.dat, and namelist.debug at SIGHUP, in the forms nmbd writes. Read Files.
 
 Both are replaced as a whole. A big wins.dat is written in pieces between packets; it is an export, the names
 themselves are in the store.
@@ -14,9 +14,11 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address
 from itertools import islice
 
+from pydaemons.kit.clock import now
+from pydaemons.kit.log import Log
 from pydaemons.netbios import name
 from pydaemons.netbios.codes import ACTIVE, PERMANENT
-from pydaemons.netbios.node import winsdat, winsdb
+from pydaemons.netbios.node import lmhosts, winsdat, winsdb
 from pydaemons.netbios.node.names import ANSWERED
 from pydaemons.netbios.node.node import Node
 
@@ -89,3 +91,105 @@ def _entry(
 
 def _date(wall: float) -> str:
     return time.asctime(time.localtime(wall))
+
+
+class Files:
+    """What one daemon writes and reads besides its store. Nothing here is worth failing for: what does not
+    work is said and left."""
+
+    def __init__(self, node: Node, *, log: Log, run_dir: str, state_dir: str) -> None:
+        self._node = node
+        self._log = log
+        self._namelist = f"{run_dir}/namelist.debug"
+        self._wins_dat = f"{state_dir}/wins.dat"
+        self._dumped: object = None
+        self._dumping: asyncio.Task[None] | None = None
+
+    def load_lmhosts(self, file: str | None) -> None:
+        """Read names by hand."""
+        text = self._read(file) if file is not None else None
+        if file is None or text is None:
+            return
+        hosts, problems = lmhosts.parse(text, file)
+        for problem in problems:
+            self._log.warning(problem)
+        self._node.hosts = tuple(hosts)
+
+    def import_wins(self, text: str) -> tuple[int, list[str]]:
+        """Take names over from the text of a wins.dat: how many, and what was wrong with it."""
+        if self._node.wins is None:
+            return 0, ["this is no WINS server (wins support = no)"]
+        records, problems = winsdat.parse(text, "wins.dat", charset=self._node.settings.charset)
+        for wire, packed in records.items():
+            self._node.db.put(wire, packed)
+        return len(records), problems
+
+    def import_old_wins(self) -> None:
+        """An empty store beside a wins.dat: somebody moves over from nmbd."""
+        own = {own.wire for own in self._node.settings.names()}
+        if self._node.wins is None or any(wire not in own for wire in self._node.db.records):
+            return
+        text = self._read(self._wins_dat, missing_ok=True)
+        if text is None:
+            return
+        count, problems = self.import_wins(text)
+        for problem in problems[:20]:
+            self._log.warning(problem)
+        self._log.notice(f"{count} names taken over from {self._wins_dat}")
+
+    def export(self) -> str:
+        """Write wins.dat now; where it is."""
+        self._write(self._wins_dat, wins_lines(self._node, now().wall))
+        return self._wins_dat
+
+    def begin_to_dump(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Write wins.dat from time to time, when names have changed."""
+
+        def dump() -> None:
+            node = self._node
+            state = (node.counts.answered, len(node.db))
+            idle = self._dumping is None or self._dumping.done()
+            if node.wins is not None and state != self._dumped and idle:
+                self._dumped = state
+                self._dumping = asyncio.ensure_future(self._export_slowly())
+            self.begin_to_dump(loop)
+
+        loop.call_later(self._node.tunables.wins_dump_interval, dump)
+
+    def dump_namelist(self) -> None:
+        """Write namelist.debug."""
+        self._write(self._namelist, namelist(self._node, now().wall))
+
+    def write_pid_file(self, file: str | None) -> None:
+        """Note our process id."""
+        if file:
+            self._write(file, iter([f"{os.getpid()}\n"]))
+
+    def remove_pid_file(self, file: str | None) -> None:
+        """We leave."""
+        if file:
+            try:
+                os.unlink(file)
+            except OSError:
+                pass
+
+    async def _export_slowly(self) -> None:
+        try:
+            await write_slowly(self._wins_dat, wins_lines(self._node, now().wall))
+        except OSError as error:
+            self._log.warning(f"{self._wins_dat}: {error.strerror}")
+
+    def _read(self, file: str, *, missing_ok: bool = False) -> str | None:
+        try:
+            with open(file, encoding="utf-8", errors="surrogateescape") as stream:
+                return stream.read()
+        except OSError as error:
+            if not (missing_ok and isinstance(error, FileNotFoundError)):
+                self._log.warning(f"{file}: {error.strerror}")
+        return None
+
+    def _write(self, file: str, lines: Iterator[str]) -> None:
+        try:
+            write(file, lines)
+        except OSError as error:
+            self._log.warning(f"{file}: {error.strerror}")

@@ -14,6 +14,7 @@ from pydaemons.engine.effects import Effect, Level
 from pydaemons.engine.protocol import Now, Origin
 from pydaemons.netbios import name, nspacket
 from pydaemons.netbios.codes import BROADCAST, GROUP, RECURSION_DESIRED, Opcode, Rcode, RecordType
+from pydaemons.netbios.node.claim import Claim, claim_of
 from pydaemons.netbios.node.events import NAME_CLAIMED, NAME_DEMANDED, Say
 from pydaemons.netbios.node.exchange import Exchanges
 from pydaemons.netbios.node.names import Holding, NameTable
@@ -22,7 +23,7 @@ from pydaemons.netbios.node.query import Answers, answered_status
 from pydaemons.netbios.node.settings import Settings
 from pydaemons.netbios.node.subnet import Source, Standing, Subnet, Subnets
 from pydaemons.netbios.node.tunables import NetbiosTunables
-from pydaemons.netbios.node.wins import Claim, WinsServer
+from pydaemons.netbios.node.wins import WinsServer
 from pydaemons.netbios.node.winsclient import WinsClient
 from pydaemons.netbios.nspacket import Packet, Question
 from pydaemons.wire.errors import WireError
@@ -102,7 +103,7 @@ class Rules:
             self.counts.unknown += 1
             return None
         try:
-            claim = _claim_of(packet, question, origin)
+            claim = claim_of(packet, question, origin)
         except WireError:
             self.counts.bad += 1
             return None
@@ -235,23 +236,3 @@ class Rules:
                 return claim.answer(Rcode.ACT_ERR)
             return None if claim.flags & BROADCAST else claim.answer(Rcode.FMT_ERR)
         return self.wins.release(claim, now)
-
-
-def _claim_of(packet: Packet, question: Question, origin: Origin) -> Claim:
-    """The claim in a registration, refresh or release; WireError when a part is missing (CVE-2026-3238)."""
-    if not packet.additionals:
-        raise WireError("a claim without its record", 12)
-    record = packet.additionals[0]
-    if record.name != question.name or record.kind != RecordType.NB:
-        raise WireError("a claim about another name", 12)
-    nb = nspacket.unpack_nb(record.data)[0]
-    return Claim(
-        packet.opcode,
-        packet.id,
-        flags=packet.flags,
-        wire=question.name,
-        ttl=record.ttl,
-        nb_flags=nb.flags,
-        address=nb.address,
-        origin=origin,
-    )

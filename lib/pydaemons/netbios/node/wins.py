@@ -13,9 +13,10 @@ from functools import partial
 from struct import Struct
 
 from pydaemons.engine.effects import Effect, Level, Reply
-from pydaemons.engine.protocol import Address, Now, Origin
+from pydaemons.engine.protocol import Address, Now
 from pydaemons.netbios import name, nspacket
 from pydaemons.netbios.codes import GROUP, MEANINGS, NODE_MASK, Opcode, Rcode, Suffix
+from pydaemons.netbios.node.claim import Challenge, Claim
 from pydaemons.netbios.node.events import (
     WINS_DEFENDED,
     WINS_NO_HOOK,
@@ -56,56 +57,6 @@ ONE_OWNER = Struct(">BHI4sI")
 """The whole packed record of a name with one address."""
 NB_IN = b"\0\x20\0\1"
 _REFRESHES = frozenset((Opcode.REFRESH, Opcode.REFRESH_9))
-
-
-class Claim:
-    """A registration, refresh or release, taken apart."""
-
-    __slots__ = ("address", "flags", "id", "nb_flags", "opcode", "origin", "ttl", "wire")
-
-    def __init__(
-        self,
-        opcode: int,
-        id_: int,
-        *,
-        flags: int,
-        wire: bytes,
-        ttl: int,
-        nb_flags: int,
-        address: bytes,
-        origin: Origin,
-    ) -> None:
-        self.opcode = opcode
-        self.id = id_
-        self.flags = flags
-        self.wire = wire
-        self.ttl = ttl
-        self.nb_flags = nb_flags
-        self.address = address
-        self.origin = origin
-
-    @property
-    def group(self) -> bool:
-        """Is it about a group?"""
-        return self.nb_flags & GROUP != 0
-
-    def answer(self, rcode: int, ttl: int = 0) -> bytes:
-        """The answer: the claimed data with a lifetime or a reason."""
-        opcode = Opcode.RELEASE if self.opcode == Opcode.RELEASE else Opcode.REGISTRATION
-        data = self.nb_flags.to_bytes(2, "big") + self.address
-        return nspacket.answer(opcode, self.id, self.wire, data, ttl=ttl, rcode=rcode)
-
-
-class Challenge:
-    """A claim that waits for what the owner says."""
-
-    __slots__ = ("addresses", "claim", "exchange")
-
-    def __init__(self, claim: Claim, addresses: list[bytes]) -> None:
-        self.claim = claim
-        self.addresses = addresses
-        """Of the owner, those not asked yet."""
-        self.exchange = 0
 
 
 class WinsServer:
