@@ -135,6 +135,28 @@ def test_with_the_drop_in_an_unprivileged_pylockd_locks_what_belongs_to_others(m
     assert machine.run("cat", "/srv/export/file").stdout == "root's\n"
 
 
+def test_after_a_kill_the_next_process_takes_the_locks_on_the_files_again(machine: SystemdHost) -> None:
+    allow(machine)
+    fh = ganesha_handle(machine, "/srv/export/file")
+    machine.systemctl("start", "pylockd")
+    with nlm.Client(machine, "127.0.0.1", PORT, caller="client") as client:  # type: ignore[arg-type]
+        assert client.lock(fh) == nlm.STATUS_GRANTED
+        first = machine.show("pylockd", "MainPID")
+        machine.systemctl("kill", "-s", "KILL", "pylockd")
+        wait_for(
+            lambda: (
+                machine.show("pylockd", "ActiveState") == "active"
+                and machine.show("pylockd", "MainPID") not in (first, "0")
+            ),
+            what="the next process",
+        )
+        with Locker(machine, "/srv/export/file") as program:
+            wait_for(lambda: client.test(fh, svid=2)[0] == nlm.STATUS_DENIED, what="the client's lock")
+            assert client.unlock(fh) == nlm.STATUS_GRANTED
+            wait_for(lambda: program.has_it, what="the program's turn")
+    assert "during the restart" not in machine.journal("pylockd")
+
+
 def test_without_the_drop_in_it_says_what_is_missing(machine: SystemdHost) -> None:
     fh = ganesha_handle(machine, "/srv/export/file")
     machine.run("chmod", "755", "/srv/export", check=True)

@@ -268,11 +268,14 @@ class LocalTable(LockTable[Owner]):
         real = self._files.get(file)
         if real is None:
             return
-        free = Spans(((start, end),))
-        for held in self.held(file, start, end):
-            free.cut(held.start, held.end)
-        for low, high in free:
-            real.unlock(low, high)
+        if file not in self._entries:
+            real.unlock(start, end)
+        else:
+            free = Spans(((start, end),))
+            for held in self.held(file, start, end):
+                free.cut(held.start, held.end)
+            for low, high in free:
+                real.unlock(low, high)
         self._unneeded(file)
 
     def _unneeded(self, file: bytes) -> None:
