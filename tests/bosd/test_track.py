@@ -168,6 +168,15 @@ def test_a_running_unit_found_at_start_goes_on():
     assert kinds(told(track, ended(142, EXIT, 1))) == ["Exited"]
 
 
+def test_what_was_said_before_it_was_found_is_old_news():
+    """It is looked for after listening has begun: the signals of a restart in between still come."""
+    track = Track("bos-x.service", Restart.ALWAYS)
+    track.found(b"active", (150, 1_000_150), alive=True)
+    assert told(track, ended(142, EXIT, 1), "failed", "activating") == []
+    assert told(track, running(150, restarts=1), "active") == []
+    assert kinds(told(track, ended(150, EXIT, 1))) == ["Exited"]
+
+
 def test_an_exit_and_a_new_start_seen_at_once_are_both_told():
     """When signals were lost the next process speaks for itself."""
     track = started()

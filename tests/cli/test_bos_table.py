@@ -18,15 +18,22 @@ PEERS = [
 """`bos help` of OpenAFS 1.8.9, without help, apropos and version."""
 
 
-def test_all_of_the_peers_and_two_of_our_own():
-    assert sorted(VERBS) == sorted([*PEERS, "reload", "statistics"])
+def test_all_of_the_peers_and_four_of_our_own():
+    assert sorted(VERBS) == sorted([*PEERS, "export", "import", "reload", "statistics"])
 
 
 @pytest.mark.parametrize("name", VERBS)
 def test_a_parameter_that_takes_the_rest_is_the_last_operand(name):
     operands = [p.takes for p in VERBS[name].parameters if p.takes is not Takes.FLAG]
     required = [p for p in VERBS[name].parameters if p.takes is Takes.SOME]
-    assert Takes.SOME not in operands[:-1] or required[0].name in ("cmd", "file", "host", "user", "kvno")
+    assert Takes.SOME not in operands[:-1] or required[0].name in (
+        "cmd",
+        "file",
+        "host",
+        "user",
+        "kvno",
+        "instance",
+    )
 
 
 def test_the_server_knows_every_request_there_is_an_operation_for():

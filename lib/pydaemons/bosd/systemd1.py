@@ -154,7 +154,7 @@ class Systemd:
             self._loop.call_later(RECONNECT, self.connect)
 
     def _list(self) -> list[Found]:
-        """All units of ours: one list, and three numbers for each that is not dead."""
+        """All units of ours: one list, and a few numbers for each that is not dead."""
         self._tracks.clear()
         self._jobs.clear()
         found = []
@@ -162,18 +162,28 @@ class Systemd:
             name, active, path = row[0].decode(), row[3], row[6]
             if active == b"inactive" and not row[7]:
                 continue
-            pid = self._get(path, SERVICE, b"MainPID", b"u")
-            started = self._get(path, SERVICE, b"ExecMainStartTimestamp", b"t")
-            restarts = self._get(path, SERVICE, b"NRestarts", b"u")
+            pid, last, restarts = self._process(path)
             mode = Restart(_mode(self._get(path, SERVICE, b"Restart", b"s")))
             track = self._track(name, mode)
-            last = (self._get(path, SERVICE, b"ExecMainPID", b"u"), started)
             track.found(active, last, alive=pid != 0)
             result = self._get(path, SERVICE, b"Result", b"s").decode() if active == b"failed" else ""
             found.append(
-                Found(name, pid, started / 1e6, restarts, result, stopping=active == b"deactivating")
+                Found(name, pid, last[1] / 1e6, restarts, result, stopping=active == b"deactivating")
             )
         return found
+
+    def _process(self, path: bytes) -> tuple[int, tuple[int, int], int]:
+        """Main pid, the last process by pid and start, restarts: of one moment, not of two processes."""
+        for _ in range(10):
+            pid = self._get(path, SERVICE, b"MainPID", b"u")
+            last = (
+                self._get(path, SERVICE, b"ExecMainPID", b"u"),
+                self._get(path, SERVICE, b"ExecMainStartTimestamp", b"t"),
+            )
+            restarts = self._get(path, SERVICE, b"NRestarts", b"u")
+            if self._get(path, SERVICE, b"MainPID", b"u") == pid:
+                break
+        return pid, last, restarts
 
     # -- orders
 

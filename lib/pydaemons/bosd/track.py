@@ -92,6 +92,8 @@ class Track:
             return
         process = (pid, properties[b"ExecMainStartTimestamp"])
         code = properties[b"ExecMainCode"]
+        if process[1] < self._newest():
+            return  # said before we looked for ourselves, or about the last unit of this name
         if process not in (self._running, self._ended):
             self._running, self._gone, self._restarting = process, False, False
             yield Started(self.name, pid, process[1] / MICRO, properties[b"NRestarts"])
@@ -144,6 +146,10 @@ class Track:
         if not self._gone:
             yield from self._leave()
 
+    def _newest(self) -> int:
+        """When the newest process known was started."""
+        return max(known[1] for known in (self._running, self._ended, _NEVER) if known is not None)
+
     def _leave(self) -> Iterator[Report]:
         self._gone = True
         yield Gone(self.name, self.result)
@@ -152,3 +158,6 @@ class Track:
         """Will systemd start it again after this end?"""
         clean = status == 0 if exited else status in CLEAN_SIGNALS
         return self.mode is Restart.ALWAYS or (self.mode is Restart.ON_SUCCESS and clean)
+
+
+_NEVER = (0, 0)

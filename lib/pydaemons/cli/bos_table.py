@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from pydaemons.cli import bos_files, bos_salvage, bos_site, bos_verbs
+from pydaemons.cli import bos_files, bos_salvage, bos_site, bos_units, bos_verbs
 from pydaemons.cli.bos_syntax import Verb, flag, one, some
 
 TYPE_CHECKING = False
@@ -54,6 +54,16 @@ VERBS: Mapping[str, Verb] = {
             bos_files.run_exec,
         ),
         Verb(
+            "export",
+            "write bnodes as unit files",
+            (
+                one("dir", "folder to write to", required=True),
+                some("instance", "server process name"),
+                one("bindir", "what relative commands are in"),
+            ),
+            bos_units.export,
+        ),
+        Verb(
             "getdate",
             "get dates for programs",
             (some("file", "files to check", required=True), _DIR),
@@ -67,6 +77,12 @@ VERBS: Mapping[str, Verb] = {
         ),
         Verb("getrestart", "get restart times", (), bos_verbs.getrestart, "getr"),
         Verb("getrestricted", "get restrict mode", (), bos_verbs.getrestricted),
+        Verb(
+            "import",
+            "make bnodes of service files",
+            (some("file", "service files", required=True),),
+            bos_units.take,
+        ),
         Verb(
             "install",
             "install program",
