@@ -35,9 +35,9 @@ KIND, VERSION = "pylockd journal", 1
 
 FLOOR = 4 << 20
 """Bytes that may be appended before a rewrite is worth the while,"""
-GROWTH = 0.75
-"""or this much of what the last one took. Journal and lock table together are to stay below 250 bytes for a
-lock held."""
+GROWTH = 1.0
+"""or this many times what the last one took. Journal and lock table together are to stay below 250 bytes for
+a lock held."""
 PART = 1 << 16
 """Bytes of a snapshot that are made, and written, at once."""
 
