@@ -235,6 +235,7 @@ def test_a_file_that_is_gone_is_a_stale_handle(site):
     assert site.one.unlock(fh=fh) == nlm.OK
     assert site.one.lock(fh=fh) == nlm.STALE
     assert site.one.test(fh=fh).status == nlm.STALE
+    assert site.one.share(fh=fh) == nlm.STALE
 
 
 def test_what_is_no_regular_file_is_not_locked(site):

@@ -265,7 +265,8 @@ class Server:
 
     def share(self, args: ShareArgs, call: Call, now: Now) -> ShareResult:
         """SHARE: open a file and forbid others some ways of opening it (DOS sharing modes)."""
-        status = Status.GRANTED
+        status: int = Status.GRANTED
+        file = args.fh if self._key is None else self._key(args.fh, call.origin.local.host)
         if self.refuse:
             status = Status.DENIED_NOLOCKS
         elif self.grace.active and not args.reclaim:
@@ -276,9 +277,10 @@ class Server:
             status = Status.STALE_FH
         elif args.mode > 3 or args.access > 3:
             status = Status.FAILED
+        elif self._refusal is not None and (refusal := self._refusal(file, False)):
+            status = refusal
         else:
             host = self.hosts.get(call.origin.peer.host, args.caller_name, now)
-            file = args.fh if self._key is None else self._key(args.fh, call.origin.local.host)
             if not self.shares.share(file, (host, args.oh), args.access, args.mode):
                 status = Status.DENIED
             else:
