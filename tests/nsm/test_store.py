@@ -112,6 +112,14 @@ def test_the_number_goes_on_from_what_another_monitor_told_the_clients():
     assert begin(files(host), locks_kept=False).state == 43
 
 
+@pytest.mark.parametrize("first", [0, 1000, 1001])
+def test_the_first_number_ever_is_odd_and_the_callers_choice(first):
+    start = begin({}, locks_kept=False, first=first)
+    assert (start.beginning, start.state) == (Beginning.FRESH, first | 1)
+    again = begin(apply({}, start.effects), locks_kept=False, first=5)
+    assert again.state == first | 1
+
+
 def test_those_still_untold_are_told_after_the_next_loss_too():
     other = Host("10.0.0.3")
     content = files(CLIENT, untold=(other,))

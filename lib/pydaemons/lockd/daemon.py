@@ -144,7 +144,9 @@ class PylockdDaemon(Daemon):
 
         self._memory = Memory(shell.run_dir, shell.log)
         self.engine = self._memory.recall(
-            lambda kept: begin(files, locks_kept=kept, we_notify=embedded), engine, read_clock()
+            lambda kept: begin(files, locks_kept=kept, we_notify=embedded, first=entropy().getrandbits(30)),
+            engine,
+            read_clock(),
         )
         return self.engine
 

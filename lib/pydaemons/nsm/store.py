@@ -169,9 +169,11 @@ class Start:
         return self.beginning is Beginning.LOST
 
 
-def begin(files: Mapping[str, bytes], *, locks_kept: bool, we_notify: bool = True) -> Start:
+def begin(files: Mapping[str, bytes], *, locks_kept: bool, we_notify: bool = True, first: int = 1) -> Start:
     """Decide what `files` (all of the state folder, by name) mean. `locks_kept`: the locks survived.
-    `we_notify`: no other program on this host monitors and notifies for us."""
+    `we_notify`: no other program on this host monitors and notifies for us. `first`: our state number when
+    there was none. Clients take no notice of a number they know, so it had better be none that rpc.statd,
+    which counts from 1, or a life whose state folder is gone may have told them."""
     effects: list[Effect] = []
     damaged = 0
 
@@ -214,10 +216,9 @@ def begin(files: Mapping[str, bytes], *, locks_kept: bool, we_notify: bool = Tru
             known = number
         except ValueError as error:
             set_aside(STATE_FILE, error, "the number goes on from what monitored hosts were told")
-    # what clients were told counts too: it is another monitor's number after a change of [nsm] mode, and they
-    # take no notice of one they know
+    # what clients were told counts too: after a change of [nsm] mode it is another monitor's number
     told = [host.told for host in (*monitored.values(), *untold.values())]
-    state = max([known or 0, 1, *told]) | 1
+    state = (max([known or 0, *told]) or first) | 1
     lost = bool(monitored or untold or damaged)
     if locks_kept and known is not None:
         beginning = Beginning.KEPT
