@@ -29,7 +29,7 @@ pytestmark = [
 ]
 
 EMBEDDED, STATD = "embedded", "statd"
-LOCK, CANCEL, UNLOCK, GRANTED_CALL = "2", "3", "4", "5"
+LOCK, CANCEL, UNLOCK, GRANTED = "2", "3", "4", "5"
 
 
 class Site:
@@ -46,6 +46,8 @@ class Site:
         self.lockd: peers.Lockd | None = None
         self.statd: peers.Process | None = None
         self.monitoring = self.mode = ""
+        self.newest = self.export
+        """What path() named last, on the server."""
         self._numbers = itertools.count(1)
 
     def serve(self, monitoring: str, *, mode: str = "serve") -> None:
@@ -55,8 +57,6 @@ class Site:
             self.stop()
             self.monitoring, self.mode = monitoring, mode
             if monitoring == STATD:
-                # clients take no notice of a state number that pylockd already told them as its own
-                self.server.run("sh", "-c", r"printf '\145\0\0\0' >/var/lib/nfs/state", check=True)
                 self.statd = peers.start_statd(self.server)
             self.start()
             self.end_grace()
@@ -95,7 +95,8 @@ class Site:
 
     def path(self) -> str:
         """A file nobody used yet, as the clients name it."""
-        return f"/mnt/{next(self._numbers)}"
+        self.newest = self.export / str(next(self._numbers))
+        return f"/mnt/{self.newest.name}"
 
     def pylockctl(self, *words: str, check: bool = True) -> str:
         return self.server.run(peers.CHECKOUT / "bin" / "pylockctl", *words, check=check).stdout
@@ -200,7 +201,7 @@ def test_a_blocked_lock_is_granted_by_callback_after_the_unlock_and_not_before(s
     assert not one.lock(5, 1)
     frames = calls(capture.finish(), "nlm.procedure_v4 && rpc.msgtyp == 0", "nlm.procedure_v4", "ip.src")
     h1, h2, h3 = served.server.address, served.one.address, served.two.address
-    assert frames == [[LOCK, h2], [LOCK, h3], [UNLOCK, h2], [GRANTED_CALL, h1], [LOCK, h2]]
+    assert frames == [[LOCK, h2], [LOCK, h3], [UNLOCK, h2], [GRANTED, h1], [LOCK, h2]]
 
 
 def test_unlocking_the_middle_leaves_both_ends_locked(pair):
@@ -246,7 +247,7 @@ def test_a_signal_ends_the_wait_and_the_server_forgets_it(served, pair):
     assert one.lock(0, 10), "nobody waited for it any more"
     path = capture.finish()
     assert len(calls(path, f"nlm.procedure_v4 == {CANCEL} && rpc.msgtyp == 0", "frame.number")) == 1
-    assert not calls(path, f"nlm.procedure_v4 == {GRANTED_CALL}", "frame.number")
+    assert not calls(path, f"nlm.procedure_v4 == {GRANTED}", "frame.number")
 
 
 def test_whole_files_are_locked_by_flock(pair):
@@ -261,11 +262,10 @@ def test_whole_files_are_locked_by_flock(pair):
 
 
 def test_two_clients_adding_to_one_number_lose_nothing(served, pair):
-    path = served.export / Path(f"{next(served._numbers) - 1}")
     for locker in pair:
         locker.ask("add 40")
     assert [locker.answer() for locker in pair] == ["ok", "ok"]
-    assert path.read_text() == "80"
+    assert served.newest.read_text() == "80"
 
 
 def test_clients_over_ipv6_wait_and_are_called_back(served):
@@ -282,7 +282,7 @@ def test_clients_over_ipv6_wait_and_are_called_back(served):
         assert two.granted()
     for guest in (served.one, served.two):
         guest.run("umount /six")
-    granted = calls(capture.finish(), f"nlm.procedure_v4 == {GRANTED_CALL} && rpc.msgtyp == 0", "ipv6.dst")
+    granted = calls(capture.finish(), f"nlm.procedure_v4 == {GRANTED} && rpc.msgtyp == 0", "ipv6.dst")
     assert granted == [[served.two.address6]]
 
 
@@ -328,6 +328,42 @@ def test_locks_dropped_by_the_administrator_are_reclaimed_at_once(served, pair):
     assert reclaims == [[served.one.address]]
 
 
+def test_a_waiting_client_that_cannot_be_reached_is_called_again(served, pair):
+    one, two = pair
+    assert one.lock(0, 10)
+    two.lockw(0, 10)
+    assert two.waits(0.5)
+    served.two.unplug()
+    one.unlock(0, 10)
+    assert not one.lock(0, 10), "it is the other's already"
+    served.two.unplug(back=True)
+    assert two.granted()
+
+
+def test_an_unlock_while_the_server_is_away_is_not_lost(served, pair):
+    one, two = pair
+    assert one.lock(0, 10) and one.lock(20, 10)
+    served.lockd.process.stop(signal.SIGKILL)
+    one.ask("unlock 0 10")
+    assert one.waits(0.5)
+    served.start()
+    assert one.answer() == "ok"
+    served.end_grace()
+    assert two.lock(0, 10)
+    assert not two.lock(20, 10)
+
+
+def test_hundreds_of_locks_are_reclaimed(served, pair):
+    one, two = pair
+    assert one.call("many 300") == "ok"
+    served.crash()
+    served.back()
+    wait_for(lambda: served.locks() == 300, what="all to be reclaimed")
+    served.end_grace()
+    assert two.test(598, 0) == "held w 598 1"
+    assert not two.lock(0, 0)
+
+
 def test_clients_follow_when_the_port_moves(served, pair):
     one, two = pair
     assert one.lock(0, 10)
@@ -356,8 +392,14 @@ def test_a_rebooted_client_has_its_old_locks_freed(either):
 
 def test_a_rebooted_server_has_locks_reclaimed_and_lets_no_rival_in_between(either):
     path = either.path()
-    with either.one.locker(path) as one, either.two.locker(path) as two:
+    with (
+        either.one.locker(path) as one,
+        either.two.locker(path) as two,
+        either.two.locker(path) as waiting,
+    ):
         assert one.lock(0, 10) and two.lock(20, 10)
+        waiting.lockw(0, 10)
+        assert waiting.waits(0.5)
         capture = either.capture()
         either.crash()
         two.ask("lock 0 10")
@@ -371,25 +413,39 @@ def test_a_rebooted_server_has_locks_reclaimed_and_lets_no_rival_in_between(eith
         assert not one.lock(20, 10)
         assert two.test(0, 10) == "held w 0 10"
         one.unlock(0, 10)
-        assert two.lock(0, 10)
+        assert waiting.granted()
     reclaims = calls(capture.finish(), "nlm.reclaim == 1 && rpc.msgtyp == 0", "ip.src")
     assert sorted(map(list, set(map(tuple, reclaims)))) == [[either.one.address], [either.two.address]]
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=["stopped", "killed"])
-def test_a_restarted_pylockd_leaves_clients_their_locks(served, how):
+def test_a_restarted_pylockd_leaves_clients_their_locks_and_their_turn(served, how):
     path = served.path()
-    with served.one.locker(path) as one, served.two.locker(path) as two:
+    with (
+        served.one.locker(path) as one,
+        served.two.locker(path) as two,
+        served.two.locker(path) as waiting,
+    ):
         assert one.lock(0, 10)
+        waiting.lockw(0, 10)
+        assert waiting.waits(0.5)
         served.lockd.process.stop(how)
         served.start()
-        wait_for(lambda: served.locks() == 1, what="the lock to be known again")
+        wait_for(lambda: served.locks() == 1, what="the lock to be known")
         served.end_grace()
         assert not two.lock(0, 10)
-        two.lockw(0, 10)
-        assert two.waits(0.5)
         one.unlock(0, 10)
-        assert two.granted()
+        assert waiting.granted()
+
+
+def test_two_clients_adding_to_one_number_lose_nothing_though_pylockd_is_killed(served, pair):
+    for locker in pair:
+        locker.ask("add 100")
+    wait_for(lambda: int(served.newest.read_text() or "0") > 20, what="them to be at it")
+    served.lockd.process.stop(signal.SIGKILL)
+    served.start()
+    assert [locker.answer(60) for locker in pair] == ["ok", "ok"]
+    assert served.newest.read_text() == "200"
 
 
 def test_nothing_on_the_wire_was_malformed(served, pair):

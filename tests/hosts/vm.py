@@ -231,6 +231,10 @@ class Guest:
         """The names on the list of its status monitor."""
         return {path.name for path in (self.folder / "nfs" / "sm").iterdir()}
 
+    def unplug(self, *, back: bool = False) -> None:
+        """Take its cable out of the switch, or put it back."""
+        self.lab.switch.run_in_network("ip", "link", "set", self._tap, "up" if back else "down")
+
     def crash(self) -> None:
         """As a power cut: nobody is told anything."""
         self.qemu.stop(9)

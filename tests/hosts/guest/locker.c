@@ -5,6 +5,7 @@
  *   test | rtest  START LENGTH                               F_GETLK                  -> free | held r|w START LENGTH PID
  *   flock | flocksh | flockw | flockshw | funlock            flock(2)                 -> ok | ERRNO
  *   add N             N times: lock byte 0 and wait, add one to the number in the file, unlock   -> ok | ERRNO
+ *   many N            lock N single bytes, every other one                            -> ok | ERRNO
  *   pairs N           N times lock and unlock                                         -> MICROSECONDS | ERRNO
  *
  * SIGUSR1 interrupts what it waits for. Its first line of output is its pid. */
@@ -41,6 +42,14 @@ static int add(int fd, long count)
         if (pwrite(fd, text, size, 0) != size || range(fd, F_SETLK, F_UNLCK, 0, 1))
             return -1;
     }
+    return 0;
+}
+
+static int many(int fd, long count)
+{
+    for (long number = 0; number < count; number++)
+        if (range(fd, F_SETLK, F_WRLCK, 2 * number, 1))
+            return -1;
     return 0;
 }
 
@@ -94,6 +103,8 @@ int main(int count, char **words)
             say(flock(fd, (strstr(verb, "sh") ? LOCK_SH : LOCK_EX) | (wait ? 0 : LOCK_NB)));
         else if (!strcmp(verb, "add"))
             say(add(fd, start));
+        else if (!strcmp(verb, "many"))
+            say(many(fd, start));
         else if (!strcmp(verb, "pairs")) {
             if ((took = pairs(fd, start)) < 0)
                 say(1);
