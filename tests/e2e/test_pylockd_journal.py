@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 
 import pytest
 
-from hosts import nlm, peers
+from hosts import nlm, peers, rpc
 from hosts.lab import Host, Lab
 from hosts.lockload import PORT, Ledger, Worker, kill, restart, server_of
 from hosts.machine import SystemdHost
@@ -158,3 +159,43 @@ def test_a_damaged_journal_is_set_aside_and_clients_reclaim(site):
         assert one.lock(HELD, reclaim=True) == nlm.STATUS_GRANTED
     assert "cannot be used (a frame is damaged" in machine.journal("pylockd")
     assert machine.run("test", "-e", "/run/pylockd/journal.damaged").returncode == 0
+
+
+def test_on_a_full_tmpfs_nothing_is_promised_until_it_can_be_kept(make_lab):
+    lab = make_lab(1)
+    host = lab.h1
+    peers.start_rpcbind(host)
+    host.run("mkdir", "-p", "/run/pylockd", check=True)
+    host.run("mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", "/run/pylockd", check=True)
+    daemon = peers.start_pylockd(host, OPTIONS)
+    with nlm.Client(host, host.address, PORT) as one:
+        assert one.lock(HELD) == nlm.STATUS_GRANTED
+        host.run("sh", "-c", "cat /dev/zero >/run/pylockd/filler")  # ends with ENOSPC
+        answered = 0
+        for n in range(1, 200):  # the last page of the journal has some room still
+            one.send_lock(HELD, offset=100 * n)
+            try:
+                one.line.receive(timeout=0.5)
+            except rpc.NoReplyError:
+                break
+            answered = n
+        assert answered < 100
+        wait_for(
+            lambda: "cannot write the journal: No space left" in daemon.process.log, what="the complaint"
+        )
+        daemon.process.stop(signal.SIGKILL)
+    host.run("rm", "/run/pylockd/filler", check=True)
+    daemon = peers.start_pylockd(host, OPTIONS)
+    with nlm.Client(host, host.address, PORT) as one:
+        for n in range(answered + 1):
+            assert one.lock(HELD, offset=100 * n, svid=2) == nlm.STATUS_DENIED, "answered is kept"
+        assert one.lock(HELD, offset=100 * (answered + 1), svid=2) == nlm.STATUS_GRANTED
+        host.run("sh", "-c", "cat /dev/zero >/run/pylockd/filler")
+        for n in range(1000, 1200):
+            one.send_lock(HELD, offset=100 * n)
+        wait_for(lambda: "cannot write the journal" in daemon.process.log, what="the complaint")
+        host.run("rm", "/run/pylockd/filler", check=True)
+        wait_for(lambda: "the journal is written again" in daemon.process.log, what="the all-clear")
+        for _ in range(200):
+            assert one.read_reply() == nlm.STATUS_GRANTED
+        assert daemon.process.log.count("cannot write the journal") == 1

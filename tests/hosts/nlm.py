@@ -77,6 +77,11 @@ class Client:
     def unlock(self, handle: bytes, **where: int) -> int:
         return self._call(UNLOCK, self._cookie + self._lock(handle, **where)).u32()
 
+    def send_lock(self, handle: bytes, **where: int) -> None:
+        """An exclusive LOCK without waiting for its answer."""
+        arguments = self._cookie + rpc.u32(0, 1) + self._lock(handle, **where) + rpc.u32(0, 1)
+        self.line.send(rpc.call_bytes(rpc.NLM, self.version, LOCK, arguments))
+
     def send_unlock(self, handle: bytes, **where: int) -> None:
         """UNLOCK without waiting for its answer; read_reply() takes it."""
         arguments = self._cookie + self._lock(handle, **where)
