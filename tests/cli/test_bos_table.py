@@ -18,8 +18,8 @@ PEERS = [
 """`bos help` of OpenAFS 1.8.9, without help, apropos and version."""
 
 
-def test_all_of_the_peers_and_four_of_our_own():
-    assert sorted(VERBS) == sorted([*PEERS, "export", "import", "reload", "statistics"])
+def test_all_of_the_peers_and_five_of_our_own():
+    assert sorted(VERBS) == sorted([*PEERS, "export", "import", "reload", "statistics", "top"])
 
 
 @pytest.mark.parametrize("name", VERBS)

@@ -206,7 +206,7 @@ class Processes:
             self._alarms.set(("unbar", bnode.name), bnode.window.ends(self._tunables))
 
     def error_stop(self, bnode: Bnode, process: Process, now: Now) -> None:
-        bnode.error_stop = True
+        bnode.error_stop, bnode.flapping = True, False
         self.check_bar(bnode, now)
         self._out.log(
             Level.ERROR,

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from pydaemons.cli import bos_files, bos_salvage, bos_site, bos_units, bos_verbs
+from pydaemons.cli import bos_files, bos_salvage, bos_site, bos_top, bos_units, bos_verbs
 from pydaemons.cli.bos_syntax import Verb, flag, one, some
 
 TYPE_CHECKING = False
@@ -197,6 +197,12 @@ VERBS: Mapping[str, Verb] = {
             "halt a server instance",
             (_NAMED, flag("wait", "wait for process to stop")),
             bos_verbs.stop,
+        ),
+        Verb(
+            "top",
+            "show all servers again and again",
+            (one("delay", "seconds"), one("count", "how often")),
+            bos_top.top,
         ),
         Verb(
             "uninstall",
