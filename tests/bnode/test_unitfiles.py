@@ -144,6 +144,11 @@ def test_what_can_be_no_bnode_says_why(text, reason):
         unitfiles.read_service("a", text, None)
 
 
+def test_an_escaped_backslash_does_not_continue_a_line():
+    taken = unitfiles.read_service("a", "[Service]\nExecStart=/x \\\\\nRestart=always\n", None)
+    assert taken.entry.commands == ("/x \\",)
+
+
 def test_an_empty_assignment_takes_earlier_ones_back():
     text = "[Service]\nExecStart=/a\nExecStart=\nExecStart=/b\n"
     assert unitfiles.read_service("a", text, None).entry.commands == ("/b",)

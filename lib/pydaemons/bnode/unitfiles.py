@@ -8,6 +8,7 @@ read_service() takes ExecStart= and, with a timer beside it, OnCalendar=; all el
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -21,6 +22,8 @@ from pydaemons.bnode.tunables import BosTunables
 
 _TAKEN = {"Description", "Documentation", "ExecStart", "Type", "Restart", "RestartSec", "WantedBy", "After"}
 _PLAIN_TYPES = {"", "simple", "exec", "oneshot"}
+_CONTINUED = re.compile(r"(?<!\\)((?:\\\\)*)\\\n")
+"""a backslash before the line end that is not escaped itself"""
 
 
 def export(entry: Entry, folders: Folders, tunables: BosTunables) -> dict[str, str]:
@@ -168,7 +171,7 @@ def _command(name: str, line: str) -> str:
 def _settings(text: str) -> list[tuple[str, str]]:
     """The assignments of a unit file, continued lines joined; an empty one takes earlier ones back."""
     found: list[tuple[str, str]] = []
-    for line in text.replace("\\\n", " ").splitlines():
+    for line in _CONTINUED.sub(r"\1 ", text).splitlines():
         key, equals, value = line.partition("=")
         if not equals or line.lstrip()[:1] in ("#", ";", "["):
             continue
