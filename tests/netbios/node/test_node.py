@@ -82,3 +82,12 @@ def test_the_short_way_and_the_long_way_of_a_denial_give_the_same_answer():
         (long,) = host.ask(query(text) + b"\0", "10.0.0.1")
         assert short == long
         assert nspacket.unpack(short).rcode == 3
+
+
+def test_a_new_port_waits_for_a_restart_as_the_socket_does():
+    ether = Ether()
+    station = ether.add(Settings("ALPHA"), "10.0.0.1")
+    station.node.tunables.set("nmb_port", "5137", "test")
+    ether.tell(station, TunableChanged("net.netbios.nmb_port", 137, 5137))
+    ether.run(2)
+    assert {to.port for _, to, _ in ether.seen} == {137}

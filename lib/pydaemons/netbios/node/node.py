@@ -71,6 +71,7 @@ class Node:
         self.tunables = tunables
         self.subnets = Subnets()
         self.exchanges = Exchanges(entropy)
+        self.exchanges.port = tunables.nmb_port  # a new one takes effect at restart, as the socket does
         self.names = NameTable(self.exchanges, changed=self._names_changed, log=self._log)
         self.db = WinsDb() if db is None else db
         self.wins: WinsServer | None = None
@@ -290,7 +291,6 @@ class Node:
     def _retune(self) -> None:
         """Tunables or what depends on them changed."""
         tunables = self.tunables
-        self.exchanges.port = tunables.nmb_port
         self.names.ttl = self._answers.ttl = tunables.max_ttl
         self._denying = not self.settings.dns_proxy
         self._rate = float(tunables.query_rate)
