@@ -13,12 +13,9 @@ from hypothesis import strategies as st
 from fakes.systemd_units import End, World, dies, lives
 from pydaemons.bnode import bosconfig
 from pydaemons.bnode.bosconfig import BosConfig, Entry
-from pydaemons.bnode.effects import CheckBinaries, KeepCore, StartAnew
+from pydaemons.bnode.effects import StartAnew
 from pydaemons.bnode.events import (
-    BinariesSeen,
-    ConfigRead,
     Connected,
-    CoresSeen,
     Disconnected,
     Exited,
     Forgotten,
@@ -475,65 +472,6 @@ def test_the_weekly_restart_restarts_what_runs():
     world.run(8 * 86400)
     assert len(world.spawned(A)) in (2, 3) and not world.spawned(B)
     assert datetime.fromtimestamp(world.bnode("a").start_time).strftime("%w %H:%M") == "0 04:00"
-
-
-def test_a_newer_binary_is_a_restart():
-    world = World(config(("a", Goal.NORMAL), ("b", Goal.NORMAL)))
-    world.run(86400 + 1)
-    (check,) = [effect for effect in world.other if isinstance(effect, CheckBinaries)]
-    assert check.programs == {"/bin/sleep"}
-    world.feed(BinariesSeen({"/bin/sleep": world.bnode("a").start_time + 1}))
-    world.run(1)
-    assert len(world.spawned(A)) == 2
-    world.feed(BinariesSeen({"/bin/sleep": world.wall - 3600}))
-    world.run(1)
-    assert len(world.spawned(A)) == 2
-
-
-def test_a_core_is_asked_for_after_a_signal_and_shown_when_there():
-    world = World()
-    world.create("a", *SLEEP)
-    world.run(1)
-    world.kill(A, signal=11, core=True)
-    (keep,) = [effect for effect in world.other if isinstance(effect, KeepCore)]
-    assert keep.name == "corea"
-    world.feed(CoresSeen(frozenset({"corea"})))
-    assert world.bnode("a").has_core
-    world.feed(CoresSeen(frozenset({"coreab", "corea.b"})))
-    assert not world.bnode("a").has_core
-    world.feed(CoresSeen(frozenset({"corea.20261121103011"})))
-    assert world.bnode("a").has_core
-
-
-def test_a_bad_file_at_reload_leaves_the_old_one_in_force():
-    world = World(config(("a", Goal.NORMAL)))
-    world.run(1)
-    world.feed(ConfigRead("bnode simple a 1\nparm x\n", "/etc/BosConfig"))
-    assert world.boslog("/etc/BosConfig:1: bnode a has no end")
-    assert world.boslog("the last good one stays in force")
-    world.feed(ConfigRead("bnode what a 1\nparm x\nend\n", "/etc/BosConfig"))
-    assert world.boslog("/etc/BosConfig:1: bnode a: 'what' is no bnode type")
-    assert status(world, "a") == 1
-
-
-def test_reload_takes_goals_new_bnodes_changes_and_removals():
-    world = World(config(("a", Goal.NORMAL), ("b", Goal.NORMAL), ("c", Goal.NORMAL), ("d", Goal.NORMAL)))
-    world.run(1)
-    new = BosConfig(
-        entries=(
-            Entry("simple", "a", Goal.NORMAL, SLEEP),
-            Entry("simple", "b", Goal.SHUTDOWN, SLEEP),
-            Entry("simple", "c", Goal.NORMAL, ("/bin/other",)),
-            Entry("simple", "e", Goal.NORMAL, SLEEP),
-        )
-    )
-    world.feed(ConfigRead(bosconfig.format(new), "f"))
-    world.run(1)
-    assert len(world.spawned(A)) == 1
-    assert status(world, "b") == 0
-    assert world.units["bos-c.service"].effect.argv == ("/bin/other",)
-    assert world.supervisor.find("d") is None and "bos-d.service" not in world.units
-    assert status(world, "e") == 1
 
 
 # -- whatever happens

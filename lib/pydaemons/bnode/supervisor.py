@@ -14,9 +14,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from pydaemons.bnode import bosconfig, history
+from pydaemons.bnode import bosconfig, history, upkeep
 from pydaemons.bnode.alarms import Alarms, Key
-from pydaemons.bnode.bosconfig import BosConfig, BosConfigError, Entry
+from pydaemons.bnode.bosconfig import BosConfig, Entry
 from pydaemons.bnode.effects import (
     CheckBinaries,
     Remember,
@@ -40,12 +40,13 @@ from pydaemons.bnode.events import (
     Started,
 )
 from pydaemons.bnode.folders import Site, pid_file, salvage_file
-from pydaemons.bnode.kinds import KINDS, find_problems, words_of
+from pydaemons.bnode.kinds import KINDS
 from pydaemons.bnode.machine import Event, State
-from pydaemons.bnode.model import Bnode, Code, Goal, Process, Status, core_name
+from pydaemons.bnode.model import Bnode, Code, Goal, Process, Status
 from pydaemons.bnode.notifier import Occasion
 from pydaemons.bnode.outbox import Outbox
 from pydaemons.bnode.processes import Processes
+from pydaemons.bnode.reload import reread
 from pydaemons.bnode.tunables import BosTunables
 from pydaemons.bnode.waiting import Waiter, Waiting
 from pydaemons.engine.effects import Effect, Leave, Level, Persist
@@ -76,7 +77,6 @@ class Supervisor:
         self.strangers = 0
         """reports about bos-* units of nobody (the seed's weirdPids)"""
         self.adopted = 0
-        self.cores: frozenset[str] = frozenset()
         self.commands: Callable[[Supervisor, object, Now], None] | None = None
         """who handles requests"""
         self._bnodes: dict[str, Bnode] = {}
@@ -142,11 +142,11 @@ class Supervisor:
                 if bnode is not None:
                     self.release(bnode, now)
             case CoresSeen():
-                self._cores_seen(event.names)
+                upkeep.note_cores(self._bnodes.values(), event.names)
             case BinariesSeen():
-                self._binaries_seen(event.times, now)
+                self._restart_stale(event.times, now)
             case ConfigRead():
-                self._reread(event.text, event.file, now)
+                reread(self, event.text, event.file, now)
             case Forgotten():
                 self.waiting.forget(event.ticket, now)
             case ClockStepped():
@@ -155,7 +155,7 @@ class Supervisor:
                     if bnode.kind.name == "cron" and bnode.idle:
                         bnode.next_run = None
                         self._schedule(bnode, now)
-                self._schedule_restarts(now)
+                self.schedule_restarts(now)
             case TunableChanged():
                 for bnode in self._bnodes.values():
                     self._processes.check_bar(bnode, now)
@@ -188,6 +188,10 @@ class Supervisor:
     def find(self, name: str) -> Bnode | None:
         bnode = self._bnodes.get(name)
         return bnode if bnode is not None and bnode.active else None
+
+    def everything(self) -> list[Bnode]:
+        """The deactivated ones too."""
+        return list(self._bnodes.values())
 
     def find_any(self, name: str) -> Bnode | None:
         """The deactivated ones too."""
@@ -302,10 +306,18 @@ class Supervisor:
             self.set_stat(bnode, Goal.SHUTDOWN, now)
         self._check_leaving()
 
-    def schedule_changed(self, now: Now) -> None:
-        """A restart time was set."""
-        self.out.config_changed = True
-        self._schedule_restarts(now)
+    def schedule_restarts(self, now: Now) -> None:
+        """After a restart time was set, or came."""
+        for what, time in (("general", self.general), ("binaries", self.binaries)):
+            self._alarms.set_wall((what, ""), None if time.now else time.after(now.wall), now)
+
+    def replace(self, bnode: Bnode, entry: Entry | None, now: Now) -> None:
+        """Stop a bnode for good; when it is gone `entry` takes its place."""
+        if entry is not None:
+            self._successors[bnode.name] = entry
+        self.set_stat(bnode, Goal.SHUTDOWN, now)
+        bnode.doomed = True
+        self._bury(bnode, now)
 
     # -- the beginning
 
@@ -377,7 +389,7 @@ class Supervisor:
             self.out.changed.add(bnode)
             self._settle(bnode, now)
         if first:
-            self._schedule_restarts(now)
+            self.schedule_restarts(now)
         self._check_leaving()
 
     def _resume(self, bnode: Bnode, now: Now) -> None:
@@ -413,12 +425,11 @@ class Supervisor:
         match what:
             case "general":
                 self.out.log(Level.NOTICE, "Restarting all at the time set by setrestart")
-                self._schedule_restarts(now)
+                self.schedule_restarts(now)
                 self.restart(None, [b for b in self.bnodes() if b.goal is Goal.NORMAL], now)
             case "binaries":
-                self._schedule_restarts(now)
-                running = (b for b in self.bnodes() if b.goal is Goal.NORMAL)
-                self.out.put(CheckBinaries(frozenset(p for b in running for p in self.programs(b))))
+                self.schedule_restarts(now)
+                self.out.put(CheckBinaries(upkeep.programs(self.bnodes(), self.site, self.tunables)))
             case _ if bnode is None:
                 pass
             case "retry":
@@ -448,37 +459,11 @@ class Supervisor:
     def _schedule(self, bnode: Bnode, now: Now) -> None:
         self._alarms.set_wall(("cron", bnode.name), bnode.kind.schedule(bnode, now.wall), now)
 
-    def _schedule_restarts(self, now: Now) -> None:
-        for what, time in (("general", self.general), ("binaries", self.binaries)):
-            self._alarms.set_wall((what, ""), None if time.now else time.after(now.wall), now)
-
-    def programs(self, bnode: Bnode) -> list[str]:
-        """The files its processes are made of."""
-        folders, quoting = self.site.folders, self.tunables.quoting
-        commands = bnode.kind.programs(bnode.commands)
-        return [folders.program(words_of(command, quoting=quoting)[0]) for command in commands]
-
-    def _binaries_seen(self, times: Mapping[str, float], now: Now) -> None:
-        stale = [
-            bnode
-            for bnode in self.bnodes()
-            if bnode.goal is Goal.NORMAL
-            and any(times.get(program, 0.0) > bnode.start_time for program in self.programs(bnode))
-            and not bnode.idle
-        ]
+    def _restart_stale(self, times: Mapping[str, float], now: Now) -> None:
+        stale = upkeep.stale(self.bnodes(), times, self.site, self.tunables)
         for bnode in stale:
             self.out.log(Level.NOTICE, f"Restarting {bnode.name}: its binary is newer than its process")
         self.restart(None, stale, now)
-
-    def _cores_seen(self, names: frozenset[str]) -> None:
-        self.cores = names
-        for bnode in self._bnodes.values():
-            expected = [core_name(bnode.name, process.part.name) for process in bnode.processes]
-            bnode.has_core = any(
-                name == core or (name.startswith(core + ".") and name[len(core) + 1 :].isdigit())
-                for name in names
-                for core in expected
-            )
 
     # -- after every event
 
@@ -509,47 +494,6 @@ class Supervisor:
         self._left = True
         self.out.changed.update(self._bnodes.values())
         self.out.put(self.leaving)
-
-    # -- a new file
-
-    def _reread(self, text: str, file: str, now: Now) -> None:
-        try:
-            config = bosconfig.parse(text, file)
-            problems = find_problems(config, file, quoting=self.tunables.quoting)
-        except BosConfigError as error:
-            problems = list(error.args)
-        if problems:
-            for problem in problems:
-                self.out.log(Level.ERROR, problem)
-            self.out.log(Level.ERROR, f"{file} is not used, the last good one stays in force")
-            return
-        self.restricted, self.general, self.binaries = config.restricted, config.general, config.binaries
-        self._schedule_restarts(now)
-        self._adapt(config, now)
-
-    def _adapt(self, config: BosConfig, now: Now) -> None:
-        wanted = {entry.name: entry for entry in config.entries}
-        for bnode in list(self._bnodes.values()):
-            entry = wanted.get(bnode.name)
-            same = entry is not None and (entry.kind, entry.commands, entry.notifier) == (
-                bnode.kind.name,
-                bnode.commands,
-                bnode.notifier,
-            )
-            if not same:
-                self.out.log(Level.NOTICE, f"{bnode.name} is no longer in the file as it was: stopping it")
-                if entry is not None:
-                    self._successors[bnode.name] = entry
-                self.set_stat(bnode, Goal.SHUTDOWN, now)
-                bnode.doomed = True
-                self._bury(bnode, now)
-            elif entry is not None and entry.goal is not bnode.file_goal:
-                self.set_file_goal(bnode, entry.goal)
-                self.set_stat(bnode, entry.goal, now)
-        for entry in config.entries:
-            if entry.name not in self._bnodes:
-                self.out.log(Level.NOTICE, f"{entry.name} is new in the file")
-                self.create(entry, now)
 
 
 def _entry(bnode: Bnode) -> Entry:

@@ -154,7 +154,8 @@ def set_restart(desk: Desk, asked: Asked, now: Now) -> Any:
         desk.supervisor.binaries = time
     else:
         desk.supervisor.general = time
-    desk.supervisor.schedule_changed(now)
+    desk.supervisor.out.config_changed = True
+    desk.supervisor.schedule_restarts(now)
     return {}
 
 
