@@ -15,7 +15,7 @@ from typing import Protocol
 
 from pydaemons.engine.effects import Append, Effect, Level, Log, Rewrite, SendFailed
 from pydaemons.engine.entropy import Entropy
-from pydaemons.engine.events import AppendFailed
+from pydaemons.engine.events import AppendFailed, Persisted, PersistFailed
 from pydaemons.engine.protocol import Now, Origin
 from pydaemons.lockd.access import Access
 from pydaemons.lockd.hacallout import Announced
@@ -29,6 +29,7 @@ from pydaemons.nlm.server import PRIVILEGED_PORTS, Monitor, Server
 from pydaemons.nlm.types import NLM_PROGRAM
 from pydaemons.nsm import procs as nsm_procs
 from pydaemons.nsm.monitor import Monitor as EmbeddedMonitor
+from pydaemons.nsm.store import MONITORED
 from pydaemons.sunrpc.client import RpcClient
 from pydaemons.sunrpc.dupcache import ReplyCache
 from pydaemons.sunrpc.message import AuthStat
@@ -126,6 +127,8 @@ class LockEngine:
         self.grace_changed: Callable[[], None] = lambda: None
         """Called when a grace period begins or ends, for who shows it."""
         self._refused: set[str] = set()
+        self._undurable: set[str] = set()
+        """State files that cannot be written just now."""
         settings.bind(
             nsm_local_state=lambda: self.monitor.state,
             nlm_end_grace=lambda: not self.server.grace.active,
@@ -163,6 +166,11 @@ class LockEngine:
                 self._changed(key, now)
             case AppendFailed():
                 self._rewrite = True
+            case PersistFailed(name=name):
+                self._undurable.add(name)
+                self.service.forget_callers()
+            case Persisted(name=name):
+                self._undurable.discard(name)
             case NamesFound():
                 self.access.resolved(event.address, event.names, event.netgroups, now.mono)
             case _:
@@ -298,7 +306,9 @@ class LockEngine:
             return None
         peer = call.origin.peer
         allowed = self.access.admits(peer.host, now.mono)
-        if allowed is None:
+        if allowed is None or f"{MONITORED}/{peer.host}" in self._undurable:
+            # not yet known, or not yet on disk: a repeated LOCK must not be told it is held before that is
+            # durable
             raise Undecided
         why = ""
         if not allowed:
