@@ -15,6 +15,7 @@ from hosts import nlmcalls as nlm
 from hosts import rpc
 from hosts.nlmcalls import Alock
 from pydaemons.engine.effects import SendFailed
+from pydaemons.engine.events import Persisted, PersistFailed
 from pydaemons.engine.protocol import Address, Transport
 from pydaemons.lockd.engine import LockEngine, NamesFound, Unmonitored
 
@@ -366,3 +367,17 @@ def test_two_servers_in_one_world_share_nothing():
     assert one.client(3).test().status == nlm.GRACE
     other.run(HOURS)
     assert one.server.grace.active
+
+
+def test_while_a_clients_record_cannot_be_written_its_repeated_lock_is_not_answered():
+    world = World()
+    one, two = world.client(2), world.client(3)
+    alock = one.alock()
+    data = rpc.call_bytes(rpc.NLM, 4, nlm.LOCK, nlm.lock(4, alock))
+    origin = world.origins(one.address)
+    assert world.receive(data, origin) is not None, "the shell holds this one back"
+    world.engine.handle(PersistFailed(f"sm/{one.address}", "No space left on device"), world.now)
+    assert world.receive(data, origin) is None, "and this must not leave before it"
+    assert two.lock(fh=b"another") == nlm.OK, "others are not concerned"
+    world.engine.handle(Persisted(f"sm/{one.address}"), world.now)
+    assert world.receive(data, origin) is not None
