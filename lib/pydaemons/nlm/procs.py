@@ -72,14 +72,17 @@ class Row(NamedTuple):
     """Whether a repeated call must not be executed again."""
     twins: bool = False
     """Whether there are `*_MSG` and `*_RES` as well."""
+    same_again: bool = False
+    """Whether a client that repeats it, its answer lost, gets the same answer and nothing changes: a lock is
+    granted to its holder, and what is free stays free."""
 
 
 ROWS = (
     Row(0, "NULL", VOID, VOID, "null"),
     Row(1, "TEST", TEST_ARGS, TEST_RESULT, "test", twins=True),
-    Row(2, "LOCK", LOCK_ARGS, RESULT, "lock", once=True, twins=True),
+    Row(2, "LOCK", LOCK_ARGS, RESULT, "lock", once=True, twins=True, same_again=True),
     Row(3, "CANCEL", CANCEL_ARGS, RESULT, "cancel", once=True, twins=True),
-    Row(4, "UNLOCK", UNLOCK_ARGS, RESULT, "unlock", once=True, twins=True),
+    Row(4, "UNLOCK", UNLOCK_ARGS, RESULT, "unlock", once=True, twins=True, same_again=True),
     Row(5, "GRANTED", TEST_ARGS, RESULT, "granted", twins=True),
     Row(16, "SM_NOTIFY", STATUS_ARGS, VOID, "sm_notify"),
     Row(20, "SHARE", SHARE_ARGS, SHARE_RESULT, "share", once=True),
@@ -109,17 +112,17 @@ def _procedures(
     table: dict[int, Procedure] = {}
 
     def add(
-        number: int, name: str, args: Codec[Any], result: Codec[Any], body: Body, *, once: bool = False
+        number: int, name: str, args: Codec[Any], result: Codec[Any], body: Body, **manners: bool
     ) -> None:
         if version > 1 or number <= LAST_VERSION_1:
-            table[number] = Procedure(number, name, args, result, body, once=once)
+            table[number] = Procedure(number, name, args, result, body, **manners)
 
     for row in rows:
         args, result = args_codec(row.args, version), result_codec(row.result, version)
         body: Body = getattr(rules, row.rule)
         if version != NEWEST:
             body = _narrowed(body)
-        add(row.number, row.name, args, result, body, once=row.once)
+        add(row.number, row.name, args, result, body, once=row.once, same_again=row.same_again)
         if row.twins:
             add(
                 row.number + MSG, row.name + "_MSG", args, VOID, _told(body, row.number + RES, result, answer)

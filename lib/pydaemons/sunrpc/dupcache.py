@@ -58,14 +58,16 @@ class ReplyCache:
         self.hits += 1
         return kept[0]
 
-    def keep(self, key: tuple[str, bytes], port: int, reply: bytes, mono: float) -> None:
-        """Remember a reply."""
+    def keep(
+        self, key: tuple[str, bytes], port: int, reply: bytes, mono: float, *, outlive: bool = True
+    ) -> None:
+        """Remember a reply; `outlive` this process, where the owner sees to that."""
         new = self._new
         new[key] = (reply, mono, port)
         if len(new) >= self.size:
             self._old = new
             self._new = {}
-        if self.fresh is not None:
+        if outlive and self.fresh is not None:
             self.fresh.append((*key, reply, mono))
 
     def forget(self, host: str | None = None) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from pydaemons.engine.protocol import Now, Origin
+from pydaemons.engine.protocol import Now, Origin, Transport
 from pydaemons.sunrpc.auth import Credential, authenticate
 from pydaemons.sunrpc.dupcache import ReplyCache
 from pydaemons.sunrpc.message import (
@@ -48,12 +48,33 @@ class ResultCodec(Protocol):
 
 class Procedure:
     """One row: a number, a name, what travels, and the rule. `once` marks those that must not be executed
-    again when the client repeats the call."""
+    again when the client repeats the call; `same_again` those of them that, repeated in order, change nothing
+    and answer the same, so that only datagrams that come late need to be known by a process that takes
+    over."""
 
-    __slots__ = ("args", "body", "calls", "name", "number", "once", "pack", "result", "unpack")
+    __slots__ = (
+        "args",
+        "body",
+        "calls",
+        "name",
+        "number",
+        "once",
+        "pack",
+        "result",
+        "same_again",
+        "unpack",
+    )
 
     def __init__(
-        self, number: int, name: str, args: Codec[Any], result: ResultCodec, body: Body, *, once: bool = False
+        self,
+        number: int,
+        name: str,
+        args: Codec[Any],
+        result: ResultCodec,
+        body: Body,
+        *,
+        once: bool = False,
+        same_again: bool = False,
     ) -> None:
         self.number = number
         self.name = name
@@ -61,6 +82,7 @@ class Procedure:
         self.result = result
         self.body = body
         self.once = once
+        self.same_again = same_again
         self.unpack = args.unpack
         self.pack = result.pack
         self.calls = 0
@@ -186,7 +208,8 @@ class Service:
             return None
         reply: bytes = data[:4] + SUCCESS + procedure.pack(result)
         if once:
-            self.cache.keep(key, origin.peer.port, reply, now.mono)
+            outlive = not procedure.same_again or origin.transport is Transport.UDP
+            self.cache.keep(key, origin.peer.port, reply, now.mono, outlive=outlive)
         return reply
 
     def serve(self, program: Program) -> None:
