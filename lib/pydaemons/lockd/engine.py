@@ -290,6 +290,8 @@ class LockEngine:
             and self.configuration.tunables.nlm_end_grace
         ):
             self.end_grace()
+        elif key == self.configuration.tunables.key("nlm_max_locks"):
+            self.server.limits_changed()
 
     def _grace_ended(self) -> None:
         self.server.owed = None

@@ -110,7 +110,8 @@ class Grants:
         self._rpc = rpc
         self._hostname = hostname
         self._give_up = give_up
-        self._open: dict[Key, Blocked] = {}
+        self.open: dict[Key, Blocked] = {}
+        """Those not acknowledged; to be read only. The packet path asks whether there are any."""
         self._handles: dict[Key, Pending] = {}
         self._cookies: dict[bytes, Key] = {}
         self._cookies_of: dict[Key, list[bytes]] = {}
@@ -122,14 +123,14 @@ class Grants:
         self._next_cookie = entropy.getrandbits(63)
 
     def __len__(self) -> int:
-        return len(self._open)
+        return len(self.open)
 
     def __iter__(self) -> Iterator[Blocked]:
-        return iter(list(self._open.values()))
+        return iter(list(self.open.values()))
 
     def find(self, key: Key) -> Blocked | None:
         """The unacknowledged grant of exactly this lock."""
-        return self._open.get(key)
+        return self.open.get(key)
 
     def on_file(self, file: bytes) -> list[Blocked]:
         """The unacknowledged grants on one file."""
@@ -149,11 +150,11 @@ class Grants:
     def resume(self, now: Now) -> None:
         """Tell those remembered again."""
         for key in list(self._told_before):
-            self._send(key, self._open[key], now)
+            self._send(key, self.open[key], now)
 
     def settle(self, key: Key, now: Now) -> None:
         """The client knows, or the lock is gone again: stop telling."""
-        blocked = self._open.get(key)
+        blocked = self.open.get(key)
         if blocked is None:
             return
         self._journal.settled(blocked)
@@ -167,7 +168,7 @@ class Grants:
 
     def forget(self, key: Key) -> None:
         """As `settle`, before anything was sent (replay)."""
-        if self._open.pop(key, None) is None:
+        if self.open.pop(key, None) is None:
             return
         here = self._by_file[key[0]]
         del here[key]
@@ -180,7 +181,7 @@ class Grants:
         """GRANTED_RES came from `address`; one that belongs to nothing, or to another host's lock, is
         ignored."""
         key = self._cookies.get(cookie)
-        blocked = None if key is None else self._open.get(key)
+        blocked = None if key is None else self.open.get(key)
         if blocked is not None and blocked.owner.host.address == address:
             self._judge(blocked, status, now, repeated=self._sent[key_of(blocked)] > 1)
 
@@ -191,7 +192,7 @@ class Grants:
     def tick(self, now: Now) -> None:
         """Send again what is due."""
         for key in list(self._timers.due(now.mono)):
-            blocked = self._open.get(key)
+            blocked = self.open.get(key)
             if blocked is None:
                 continue
             if self._sent[key] >= TRIES:
@@ -201,7 +202,7 @@ class Grants:
 
     def _keep(self, blocked: Blocked) -> Key:
         key = key_of(blocked)
-        self._open[key] = blocked
+        self.open[key] = blocked
         self._by_file.setdefault(blocked.file, {})[key] = blocked
         self._sent[key] = 0
         return key
@@ -237,7 +238,7 @@ class Grants:
             return
 
         def done(outcome: Outcome, now: Now) -> None:
-            if self._open.get(key) is not blocked:
+            if self.open.get(key) is not blocked:
                 return
             pending = self._handles.pop(key)
             if isinstance(outcome, TimedOut | Unreachable):
@@ -268,7 +269,7 @@ class Grants:
         """A client was told for minutes and said nothing. What else it is being told goes to others now too,
         and not one lock after the other."""
         for blocked in self:
-            if blocked.owner.host is host and self._open.get(key_of(blocked)) is blocked:
+            if blocked.owner.host is host and self.open.get(key_of(blocked)) is blocked:
                 self._refused(blocked, now)
 
     def _refused(self, blocked: Blocked, now: Now) -> None:

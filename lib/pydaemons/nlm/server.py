@@ -121,6 +121,9 @@ class Server:
         }
         """How often each rule decided what, by status number."""
         self._locks, self._unlocks = self.counts["LOCK"], self.counts["UNLOCK"]
+        self._untold, self._queues = self.grants.open, self.waiters.queues
+        self._room = 0
+        """So many locks can surely be taken before `nlm_max_locks` is reached."""
         self._monitor = monitor
         self._rpc = rpc
         self._forget = forget
@@ -143,8 +146,7 @@ class Server:
             self._locks[Status.DENIED_GRACE_PERIOD] += 1
             return Result(cookie, Status.DENIED_GRACE_PERIOD)
         span = to_range(offset, length)
-        full = len(self.table) + len(self.shares) >= self.settings.nlm_max_locks
-        if span is None or not fh or full or self.refuse:
+        if span is None or not fh or self.refuse or (self._room <= 0 and self._is_full()):
             return self._no_lock(cookie, self._locks, fh, span)
         start, end = span
         file = fh if self._key is None else self._key(fh, call.origin.local.host)
@@ -173,12 +175,13 @@ class Server:
         if reclaim and self.owed is not None:
             self.owed.locked(owner, file, start, end)
             self._repaid(now)
-        if self.grants or self.waiters.count(file):
+        if self._untold or file in self._queues:
             key = (file, owner, start, end, exclusive)
             self.grants.settle(key, now)
             self._cancel(key)
             if not exclusive:
                 self._serve(file, start, end, now)
+        self._room -= 1
         self._locks[GRANTED] += 1
         return _result(Result, (cookie, GRANTED))
 
@@ -202,10 +205,11 @@ class Server:
             start, end = span
             file = fh if self._key is None else self._key(fh, call.origin.local.host)
             if self.table.unlock(file, owner, start, end):
+                self._room -= 1  # what was one lock may be two now
                 self.journal.unlocked(owner, file, start, end)
-                if self.grants:
+                if self._untold:
                     self._settle_freed(file, owner, span, now)
-                if self.waiters.count(file):
+                if file in self._queues:
                     self._serve(file, start, end, now)
         self._unlocks[GRANTED] += 1
         return _result(Result, (cookie, GRANTED))
@@ -271,7 +275,7 @@ class Server:
             status = Status.DENIED_NOLOCKS
         elif self.grace.active and not args.reclaim:
             status = Status.DENIED_GRACE_PERIOD
-        elif len(self.table) + len(self.shares) >= self.settings.nlm_max_locks:
+        elif self._is_full():
             status = Status.DENIED_NOLOCKS
         elif not args.fh:
             status = Status.STALE_FH
@@ -281,6 +285,7 @@ class Server:
             status = refusal
         else:
             host = self.hosts.get(call.origin.peer.host, args.caller_name, now)
+            self._room = 0
             if not self.shares.share(file, (host, args.oh), args.access, args.mode):
                 status = Status.DENIED
             else:
@@ -438,6 +443,16 @@ class Server:
         counts[status] += 1
         return Result(cookie, status)
 
+    def limits_changed(self) -> None:
+        """`nlm_max_locks` is another number now."""
+        self._room = 0
+
+    def _is_full(self) -> bool:
+        """Whether no lock or share more may be held. Counted afresh; until `_room` locks more are granted the
+        packet path need not ask."""
+        self._room = self.settings.nlm_max_locks - len(self.table) - len(self.shares)
+        return self._room <= 0
+
     def _wait(
         self, args: LockArgs, call: Call, owner: Owner, wanted: tuple[bytes, int, int], now: Now
     ) -> Result:
@@ -483,6 +498,7 @@ class Server:
 
     def _serve(self, file: bytes, start: int, end: int, now: Now) -> None:
         """Bytes became free: whoever waited for them and can have its lock now has it, and is told."""
+        self._room = 0
         for blocked in self.waiters.ready(self.table, file, start, end):
             self.grants.tell(blocked, now)
 

@@ -83,13 +83,14 @@ class _Queue(Generic[O, P]):
 class Waiters(Generic[O, P]):
     """All blocked locks, by file and by owner. `len(waiters)` is their number."""
 
-    __slots__ = ("_counts", "_group", "_owners", "_queues", "_size", "_turn")
+    __slots__ = ("_counts", "_group", "_owners", "_size", "_turn", "queues")
 
     def __init__(self, group: Callable[[O], Hashable] = lambda owner: owner) -> None:
         """`group` says whose an owner is, for `waiting_of`."""
         self._group = group
         self._counts: Counter[Hashable] = Counter()
-        self._queues: dict[bytes, _Queue[O, P]] = {}
+        self.queues: dict[bytes, _Queue[O, P]] = {}
+        """By file, where anybody waits; to be read only. The packet path asks whether a file is in it."""
         self._owners: dict[O, dict[Waiter[O, P], None]] = {}
         self._size = 0
         self._turn = 0
@@ -99,7 +100,7 @@ class Waiters(Generic[O, P]):
 
     def count(self, file: bytes) -> int:
         """How many wait on one file."""
-        queue = self._queues.get(file)
+        queue = self.queues.get(file)
         return 0 if queue is None else queue.size
 
     def waiting_of(self, member: Hashable) -> int:
@@ -110,9 +111,9 @@ class Waiters(Generic[O, P]):
         self, file: bytes, owner: O, start: int, end: int, exclusive: bool, *, payload: P
     ) -> Waiter[O, P]:
         """Queue a denied lock. If it stands there already, that one is returned as it is: never twice."""
-        queue = self._queues.get(file)
+        queue = self.queues.get(file)
         if queue is None:
-            queue = self._queues[file] = _Queue()
+            queue = self.queues[file] = _Queue()
         key = (start, end, exclusive)
         line = queue.lines.get(key)
         if line is None:
@@ -131,7 +132,7 @@ class Waiters(Generic[O, P]):
 
     def find(self, file: bytes, owner: O, start: int, end: int, exclusive: bool) -> Waiter[O, P] | None:
         """The waiter of exactly this owner, range and mode: what a retransmitted LOCK asks for again."""
-        queue = self._queues.get(file)
+        queue = self.queues.get(file)
         line = None if queue is None else queue.lines.get((start, end, exclusive))
         return None if line is None else line.waiting.get(owner)
 
@@ -169,8 +170,8 @@ class Waiters(Generic[O, P]):
         if owner is not None:
             yield from [waiter for waiter in self._owners.get(owner, ()) if file in (None, waiter.file)]
             return
-        for key in list(self._queues) if file is None else (file,):
-            queue = self._queues.get(key)
+        for key in list(self.queues) if file is None else (file,):
+            queue = self.queues.get(key)
             if queue is not None:
                 found = [waiter for line in queue.lines.values() for waiter in line.waiting.values()]
                 yield from sorted(found, key=lambda waiter: waiter.turn)
@@ -187,7 +188,7 @@ class Waiters(Generic[O, P]):
         [start, end) is what was freed or downgraded, or anything that covers it. To be called after each such
         change, before the next: a waiter none of whose bytes was freed is not tried.
         """
-        queue = self._queues.get(file)
+        queue = self.queues.get(file)
         if queue is None:
             return ()
         granted: list[Waiter[O, P]] = []
@@ -246,7 +247,7 @@ class Waiters(Generic[O, P]):
         return None
 
     def _remove(self, waiter: Waiter[O, P]) -> None:
-        queue = self._queues[waiter.file]
+        queue = self.queues[waiter.file]
         key = (waiter.start, waiter.end, waiter.exclusive)
         line = queue.lines[key]
         del line.waiting[waiter.owner]
@@ -256,7 +257,7 @@ class Waiters(Generic[O, P]):
         queue.size -= 1
         self._size -= 1
         if not queue.size:
-            del self._queues[waiter.file]
+            del self.queues[waiter.file]
         member = self._group(waiter.owner)
         self._counts[member] -= 1
         if not self._counts[member]:
