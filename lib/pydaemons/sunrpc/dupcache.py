@@ -32,7 +32,7 @@ by."""
 class ReplyCache:
     """(peer host, call bytes) and port -> reply bytes; holds between `size` and 2 * `size` of the newest."""
 
-    __slots__ = ("_new", "_old", "_remembered", "_remembered_until", "fresh", "hits", "size")
+    __slots__ = ("_until", "fresh", "hits", "new", "old", "remembered", "size")
 
     def __init__(self, size: int = 4096) -> None:
         self.size = size
@@ -40,19 +40,20 @@ class ReplyCache:
         self.fresh: list[tuple[str, bytes, bytes, float]] | None = None
         """Host, call, reply and time of those kept since the owner last emptied this list; None: the owner
         does not want to know."""
-        self._new: dict[tuple[str, bytes], tuple[bytes, float, int]] = {}
-        self._old: dict[tuple[str, bytes], tuple[bytes, float, int]] = {}
-        self._remembered: dict[Digest, tuple[bytes, float]] = {}
-        self._remembered_until = 0.0
+        # the packet path looks whether a call is in one of these before it asks `find`
+        self.new: dict[tuple[str, bytes], tuple[bytes, float, int]] = {}
+        self.old: dict[tuple[str, bytes], tuple[bytes, float, int]] = {}
+        self.remembered: dict[Digest, tuple[bytes, float]] = {}
+        self._until = 0.0
 
     def __len__(self) -> int:
-        return len(self._new) + len(self._old) + len(self._remembered)
+        return len(self.new) + len(self.old) + len(self.remembered)
 
     def find(self, key: tuple[str, bytes], port: int, mono: float) -> bytes | None:
         """The reply this call from this port got before, or None."""
-        kept = self._new.get(key) or self._old.get(key)
+        kept = self.new.get(key) or self.old.get(key)
         if kept is None:
-            return self._recall(key, mono) if self._remembered else None
+            return self._recall(key, mono) if self.remembered else None
         if kept[2] != port or mono - kept[1] > LIFETIME:
             return None
         self.hits += 1
@@ -62,11 +63,11 @@ class ReplyCache:
         self, key: tuple[str, bytes], port: int, reply: bytes, mono: float, *, outlive: bool = True
     ) -> None:
         """Remember a reply; `outlive` this process, where the owner sees to that."""
-        new = self._new
+        new = self.new
         new[key] = (reply, mono, port)
         if len(new) >= self.size:
-            self._old = new
-            self._new = {}
+            self.old = new
+            self.new = {}
         if outlive and self.fresh is not None:
             self.fresh.append((*key, reply, mono))
 
@@ -75,36 +76,36 @@ class ReplyCache:
         if self.fresh is not None:
             self.fresh = [kept for kept in self.fresh if host not in (None, kept[0])]
         if host is None:
-            self._new = {}
-            self._old = {}
-            self._remembered = {}
+            self.new = {}
+            self.old = {}
+            self.remembered = {}
             return
-        self._new = {key: kept for key, kept in self._new.items() if key[0] != host}
-        self._old = {key: kept for key, kept in self._old.items() if key[0] != host}
-        self._remembered = {key: kept for key, kept in self._remembered.items() if key[0] != host}
+        self.new = {key: kept for key, kept in self.new.items() if key[0] != host}
+        self.old = {key: kept for key, kept in self.old.items() if key[0] != host}
+        self.remembered = {key: kept for key, kept in self.remembered.items() if key[0] != host}
 
     def remember(self, digest: Digest, result: bytes, mono: float) -> None:
         """Take a reply of an earlier process: that it was accepted is understood, `result` stands behind
         that."""
-        self._remembered[digest] = (digest[1] + SUCCESS + result, mono)
-        self._remembered_until = mono + LIFETIME
+        self.remembered[digest] = (digest[1] + SUCCESS + result, mono)
+        self._until = mono + LIFETIME
 
     def hosts(self) -> set[str]:
         """Whom any reply is for."""
-        return {key[0] for kept in (self._remembered, self._old, self._new) for key in kept}
+        return {key[0] for kept in (self.remembered, self.old, self.new) for key in kept}
 
     def dump(self) -> Iterator[tuple[Digest, bytes, float]]:
         """Digest, reply and time of all, the oldest first."""
-        for digest, (reply, mono) in self._remembered.items():
+        for digest, (reply, mono) in self.remembered.items():
             yield digest, reply, mono
-        for (host, data), (reply, mono, _) in (*self._old.items(), *self._new.items()):
+        for (host, data), (reply, mono, _) in (*self.old.items(), *self.new.items()):
             yield digest_of(host, data), reply, mono
 
     def _recall(self, key: tuple[str, bytes], mono: float) -> bytes | None:
-        if mono > self._remembered_until:
-            self._remembered = {}
+        if mono > self._until:
+            self.remembered = {}
             return None
-        kept = self._remembered.get(digest_of(*key))
+        kept = self.remembered.get(digest_of(*key))
         if kept is None or mono - kept[1] > LIFETIME:
             return None
         self.hits += 1

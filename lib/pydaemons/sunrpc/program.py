@@ -195,9 +195,11 @@ class Service:
         once = procedure.once
         if once:
             key = (origin.peer.host, data)
-            kept = self.cache.find(key, origin.peer.port, now.mono)
-            if kept is not None:
-                return kept
+            cache = self.cache
+            if key in cache.new or key in cache.old or cache.remembered:
+                kept = cache.find(key, origin.peer.port, now.mono)
+                if kept is not None:
+                    return kept
         try:
             args = procedure.unpack(data, call.args_at)
         except WireError:
