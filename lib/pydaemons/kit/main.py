@@ -298,8 +298,6 @@ class _Life:
 
 
 def _spare_the_collector() -> None:
-    """What start made never dies: the garbage collector need not look at it again and again. Little of what
-    packets leave behind is in cycles, so it may come more seldom, too."""
+    """What start made never dies: the garbage collector need not look at it again and again."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
