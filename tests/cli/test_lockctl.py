@@ -172,3 +172,11 @@ def test_an_instance_is_asked_at_its_own_socket():
     assert parse("locks", "--instance", "blue").socket == "/run/pylockd@blue/control"
     with pytest.raises(SystemExit):
         parse("locks", "--instance", "blue", "--socket", "/run/x")
+
+
+def test_the_socket_may_be_named_before_the_verb_or_behind_it():
+    parse = lockctl.parser().parse_args
+    assert parse(["--socket", "/a", "status"]).socket == "/a"
+    assert parse(["status", "--socket", "/b"]).socket == "/b"
+    assert parse(["--socket", "/a", "status", "--socket", "/b"]).socket == "/b"
+    assert parse(["status"]).socket == "/run/pylockd/control"

@@ -108,6 +108,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    top.add_argument("--socket", metavar="PATH", default=SOCKET, help=f"control socket ({SOCKET})")
     top.add_argument("-V", "--version", action="version", version=f"{PROG} {pydaemons.__version__}")
     verbs = top.add_subparsers(dest="verb", metavar="VERB", required=True)
     _daemon_verbs(verbs)
@@ -118,11 +119,15 @@ def parser() -> argparse.ArgumentParser:
 def _daemon_verbs(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     common = argparse.ArgumentParser(add_help=False)
     which = common.add_mutually_exclusive_group()
-    which.add_argument("--socket", metavar="PATH", default=SOCKET, help=f"control socket ({SOCKET})")
+    # before the verb or behind it: what is not given behind it must not undo what stood before
+    which.add_argument(
+        "--socket", metavar="PATH", default=argparse.SUPPRESS, help=f"control socket ({SOCKET})"
+    )
     which.add_argument(
         "--instance",
         metavar="NAME",
         dest="socket",
+        default=argparse.SUPPRESS,
         type=lambda name: SOCKET.replace("pylockd", f"pylockd@{name}"),
         help="pylockd@NAME, of that network namespace",
     )
