@@ -287,6 +287,26 @@ def test_sockets_of_single_interfaces_serve_as_well(lab: Lab) -> None:
     assert "0.0.0.0:137" not in bound
 
 
+def test_a_reload_moves_the_sockets_too(lab: Lab) -> None:
+    start_pynmbd(lab.h1, PLAIN)
+
+    def bound() -> set[str]:
+        return {word for word in lab.h1.run("ss", "-Hunl", "sport = 137").stdout.split() if ":137" in word}
+
+    assert bound() == {"0.0.0.0:137"}
+    lab.h1.write("/run/pynmbd.conf", PLAIN + "bind interfaces only = yes\n")
+    ctl(lab.h1, "reload")
+    assert bound() == {"10.97.0.1:137", "10.97.0.255:137"}
+    assert lookup(lab.h2, "SUT", "*")[0] == 0
+    lab.h1.write("/run/pynmbd.conf", PLAIN + "nbt client socket address = 10.97.0.1\n")
+    ctl(lab.h1, "reload")
+    assert bound() == {"10.97.0.1:137"}
+    assert lookup(lab.h2, "-A", lab.h1.address)[0] == 0
+    lab.h1.write("/run/pynmbd.conf", PLAIN + "nbt client socket address = fd00::1\n")
+    assert "IPv4 only" in ctl(lab.h1, "reload")
+    assert bound() == {"10.97.0.1:137"}
+
+
 def test_nobody_beyond_our_networks_gets_an_answer(lab: Lab) -> None:
     start_pynmbd(lab.h1, WINS)
     lab.h2.run("ip", "address", "add", "203.0.113.9/32", "dev", "lo", check=True)

@@ -4,6 +4,10 @@
 from __future__ import annotations
 
 import re
+import socket
+import subprocess
+import threading
+from pathlib import Path
 
 import pytest
 
@@ -70,6 +74,48 @@ def test_names_survive_a_restart_and_a_kill(lab: Lab, machine: SystemdHost) -> N
     assert found(lab, "CLIENT#20")
     machine.run("systemctl", "kill", "--signal=KILL", "pynmbd", check=True)
     wait_for(lambda: found(lab, "CLIENT#20"), what="systemd to start it again")
+
+
+@pytest.mark.needs("tshark", "tcpdump")
+def test_a_restart_loses_no_query_and_says_nothing_on_the_network(
+    lab: Lab, machine: SystemdHost, tmp_path: Path
+) -> None:
+    machine.systemctl("start", "pynmbd")
+    wait_for(lambda: '"claiming"' not in names(machine), what="the names to be ours")
+    assert names(machine).count('"owned"') == 5
+    pid = machine.show("pynmbd", "MainPID")
+    capture = lab.h2.capture(tmp_path / "restart.pcap", "udp port 137", "net0")
+    with lab.h2.network(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(10)
+        done = threading.Thread(target=machine.systemctl, args=("restart", "pynmbd"))
+        done.start()
+        asked = answered = 0
+        while done.is_alive():
+            asked += 1
+            sock.sendto(query("UNIT#20", id_=asked, recursion=False), (lab.h1.address, 137))
+            answered += nspacket.unpack(sock.recv(2000)).id == asked
+        done.join()
+    assert machine.show("pynmbd", "MainPID") != pid
+    assert answered == asked > 0
+    assert names(machine).count('"owned"') == 5
+    seen = subprocess.run(
+        [
+            "tshark",
+            "-r",
+            capture.finish(),
+            "-Y",
+            f"nbns && ip.src == {lab.h1.address} && !nbns.flags.response",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert seen.stdout == ""
+
+
+def names(machine: SystemdHost) -> str:
+    return str(machine.run("pynmbctl", "--json", "names", check=True).stdout)
 
 
 def test_a_reload_by_systemd_is_done_when_it_returns(lab: Lab, machine: SystemdHost) -> None:

@@ -5,6 +5,7 @@ import re
 from fakes.claims import claim, wire
 from fakes.ether import EPOCH, Ether
 from pydaemons.kit.log import Log
+from pydaemons.netbios.node.lmhosts import Host
 from pydaemons.netbios.node.settings import Settings
 from pydaemons.nmbd import files
 
@@ -113,3 +114,33 @@ def test_wins_dat_is_written_from_time_to_time(tmp_path, monkeypatch):
         return ""
 
     assert "CLIENT#20" in asyncio.run(body())
+
+
+def test_names_by_hand_are_in_the_name_list_as_nmbd_shows_them():
+    ether = site()
+    node = ether.stations[0].node
+    node.hosts = (Host("10.9.9.9", "FARHOST", None), Host("10.9.9.8", "ONLYDC", 0x1B))
+    text = "".join(files.namelist(node, ether.now.wall))
+    part = text.split("Subnet REMOTE_BROADCAST_SUBNET")[1].split("Subnet")[0]
+    assert re.findall(r"Name = (\S+)\tSource = LMHOSTS_NAME\nb_flags = 4\t", part) == [
+        "FARHOST<00>", "FARHOST<20>", "ONLYDC<1b>"
+    ]  # fmt: skip
+
+
+def test_the_servers_own_names_are_marked_in_wins_dat_as_nmbd_marks_them():
+    ether = site()
+    lines = list(files.wins_lines(ether.stations[0].node, ether.now.wall))
+    flags = {line.split('"')[1]: line.split()[-1] for line in lines[1:]}
+    assert (flags["WINS#20"], flags["WORKGROUP#00"], flags["CLIENT#20"]) == ("66R", "e4R", "64R")
+
+
+def test_what_is_told_to_the_next_process_is_read_once(tmp_path, capfd):
+    ether = site()
+    told = ether.stations[0].node.hand_over(ether.now)
+    make(tmp_path, ether).hand_over(told)
+    assert files.take_handover(str(tmp_path), Log("test")) == told
+    assert files.take_handover(str(tmp_path), Log("test")) is None
+    (tmp_path / files.HANDOVER).write_text("rubbish")
+    assert files.take_handover(str(tmp_path), Log("test")) is None
+    assert "claimed anew" in capfd.readouterr().err
+    assert list(tmp_path.iterdir()) == []

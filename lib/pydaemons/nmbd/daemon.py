@@ -40,7 +40,7 @@ from pydaemons.netbios.node.subnet import Interface
 from pydaemons.netbios.node.winsdb import WinsDb
 from pydaemons.nmbd import settings
 from pydaemons.nmbd.control import interface
-from pydaemons.nmbd.files import Files
+from pydaemons.nmbd.files import Files, take_handover
 from pydaemons.nmbd.hooks import Hooks
 from pydaemons.nmbd.interfaces import Watch, find, host_name
 from pydaemons.nmbd.listeners import Listeners
@@ -131,7 +131,13 @@ class PynmbdDaemon(Daemon):
             db.load(self._store.open())
         except OSError as error:
             raise StartError(f"the WINS store cannot be had: {error}") from error
-        self.node = Node(node_settings, self.configuration.tunables, entropy=entropy(), db=db)
+        self.node = Node(
+            node_settings,
+            self.configuration.tunables,
+            entropy=entropy(),
+            db=db,
+            before=take_handover(shell.run_dir, shell.log),
+        )
         self._hooks = Hooks(shell.log)
         self._files = Files(self.node, log=shell.log, run_dir=shell.run_dir, state_dir=shell.state_dir)
         self._resolvers = ThreadPoolExecutor(max_workers=RESOLVERS, thread_name_prefix="resolver")
@@ -206,21 +212,28 @@ class PynmbdDaemon(Daemon):
         return ", ".join(parts)
 
     async def stop(self) -> None:
-        """Release the names, write wins.dat."""
-        if not self._handing_over and self.node.names.settings is not None:
-            self._driver.post(StopRequested())
-            try:
-                await asyncio.wait_for(self._released.wait(), FAREWELL)
-            except TimeoutError:
-                self._shell.log.warning(f"names could not be released within {FAREWELL:.0f} s")
+        """Write wins.dat and release the names; or neither, when the next process goes on with them."""
+        if self._handing_over:
+            self._files.hand_over(self.node.hand_over(read_clock()))
+        else:
+            if self.node.wins is not None:
+                self._files.export()  # first: our own names are in it, as in nmbd's
+            await self._release_names()
         await self._hooks.stop()
         self._resolvers.shutdown(wait=False, cancel_futures=True)
-        if self.node.wins is not None:
-            self._files.export()
         if self._store is not None:
             self._store.close()
         self._tree.close()
         self._files.remove_pid_file(self._shell.arguments.pidfile)
+
+    async def _release_names(self) -> None:
+        if self.node.names.settings is None:
+            return
+        self._driver.post(StopRequested())
+        try:
+            await asyncio.wait_for(self._released.wait(), FAREWELL)
+        except TimeoutError:
+            self._shell.log.warning(f"names could not be released within {FAREWELL:.0f} s")
 
     # ---- for pynmbctl (nmbd.control)
 
@@ -250,9 +263,8 @@ class PynmbdDaemon(Daemon):
         shell, said = self._shell, ""
         while True:
             smb, tunables = self.configuration.smb, self.configuration.tunables
-            host = None if smb.bind_interfaces_only else smb.nbt_client_socket_address
             try:
-                self._listeners.open(host, tunables.nmb_port, find(smb.interfaces))
+                self._listeners.open(self._wildcard(), tunables.nmb_port, find(smb.interfaces))
             except BindError as error:
                 if str(error) != said:
                     said = str(error)
@@ -261,6 +273,11 @@ class PynmbdDaemon(Daemon):
                 await asyncio.sleep(RETRY)
             else:
                 return
+
+    def _wildcard(self) -> str | None:
+        """Where the one socket is bound; None: a pair for each network."""
+        smb = self.configuration.smb
+        return None if smb.bind_interfaces_only else str(smb.nbt_client_socket_address)
 
     def _interfaces_moved(self) -> None:
         """News from the kernel: they come in bursts."""
@@ -295,7 +312,7 @@ class PynmbdDaemon(Daemon):
 
     def _move_sockets(self, found: tuple[Interface, ...]) -> None:
         try:
-            self._listeners.follow(found)
+            self._listeners.move(self._wildcard(), found)
         except BindError as error:
             self._shell.log.error(str(error))
 

@@ -17,11 +17,14 @@ from itertools import islice
 from pydaemons.kit.clock import now
 from pydaemons.kit.log import Log
 from pydaemons.netbios import name
-from pydaemons.netbios.codes import ACTIVE, PERMANENT
-from pydaemons.netbios.node import lmhosts, winsdat, winsdb
+from pydaemons.netbios.codes import ACTIVE, PERMANENT, Suffix
+from pydaemons.netbios.node import handover, lmhosts, winsdat, winsdb
+from pydaemons.netbios.node.handover import Handover
 from pydaemons.netbios.node.names import ANSWERED
 from pydaemons.netbios.node.node import Node
 
+HANDOVER = "handover"
+LMHOSTS = "/etc/samba/lmhosts"
 PIECE = 200
 """Lines between two looks at the network: less than a millisecond."""
 
@@ -42,13 +45,29 @@ async def write_slowly(path: str, lines: Iterator[str]) -> None:
     os.rename(f"{path}.new", path)
 
 
+def take_handover(run_dir: str, log: Log) -> Handover | None:
+    """What the last process told this one, if it did. Once: it is gone afterwards."""
+    file = f"{run_dir}/{HANDOVER}"
+    try:
+        with open(file, encoding="utf-8") as stream:
+            text = stream.read()
+        os.unlink(file)
+        return handover.parse(text)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:  # WireError is a ValueError
+        log.warning(f"{file}: {error}; the names are claimed anew")
+        return None
+
+
 def wins_lines(node: Node, wall: float) -> Iterator[str]:
     """A wins.dat of what is known now."""
-    return winsdat.format_(list(node.db.records.items()), wall, charset=node.settings.charset)
+    own = {own.wire for own in node.settings.names()}
+    return winsdat.format_(list(node.db.records.items()), wall, charset=node.settings.charset, own=own)
 
 
 def namelist(node: Node, wall: float) -> Iterator[str]:
-    """A namelist.debug: every network with our names, then the WINS server's names."""
+    """A namelist.debug: every network with our names, the names by hand, the WINS server's names."""
     for subnet in node.subnets.all:
         yield _head(subnet.interface.address)
         for holding in node.names.on(subnet):
@@ -61,7 +80,15 @@ def namelist(node: Node, wall: float) -> Iterator[str]:
         for wire in sorted(node.settings.silent_names()):
             flags = node.settings.node_type | ACTIVE
             yield _entry(wire, "PERMANENT_NAME", flags, [subnet.address], death=0, refresh=wall)
+    if node.hosts:
+        yield _head("REMOTE_BROADCAST_SUBNET")
+        for host in node.hosts:
+            for suffix in (Suffix.WORKSTATION, Suffix.SERVER) if host.suffix is None else (host.suffix,):
+                wire = node.settings.wire(host.name, suffix)
+                address = IPv4Address(host.address).packed
+                yield _entry(wire, "LMHOSTS_NAME", ACTIVE, [address], death=0, refresh=wall)
     if node.wins is not None:
+        own = {own.wire for own in node.settings.names()}
         yield _head("WINS_SERVER_SUBNET")
         for wire, packed in list(node.db.records.items()):
             record = winsdb.unpack(packed)
@@ -70,6 +97,8 @@ def namelist(node: Node, wall: float) -> Iterator[str]:
                 # by then it must have been refreshed: when it will be is the owner's business
                 ends = record.expires
                 flags = record.flags | ACTIVE
+                if wire in own and not record.group:
+                    flags |= PERMANENT
                 yield _entry(wire, "REGISTER_NAME", flags, addresses, death=ends, refresh=ends)
 
 
@@ -100,15 +129,20 @@ class Files:
     def __init__(self, node: Node, *, log: Log, run_dir: str, state_dir: str) -> None:
         self._node = node
         self._log = log
+        self._run_dir = run_dir
         self._namelist = f"{run_dir}/namelist.debug"
         self._wins_dat = f"{state_dir}/wins.dat"
         self._dumped: object = None
         self._dumping: asyncio.Task[None] | None = None
 
     def load_lmhosts(self, file: str | None) -> None:
-        """Read names by hand."""
-        text = self._read(file) if file is not None else None
-        if file is None or text is None:
+        """Read names by hand, from nmbd's file when none is named."""
+        missing_ok = file is None
+        file = file or LMHOSTS
+        text = self._read(file, missing_ok=missing_ok)
+        if text is None:
+            if missing_ok:
+                self._node.hosts = ()
             return
         hosts, problems = lmhosts.parse(text, file)
         for problem in problems:
@@ -155,6 +189,10 @@ class Files:
             self.begin_to_dump(loop)
 
         loop.call_later(self._node.tunables.wins_dump_interval, dump)
+
+    def hand_over(self, told: Handover) -> None:
+        """Tell the next process."""
+        self._write(f"{self._run_dir}/{HANDOVER}", iter([told.format()]))
 
     def dump_namelist(self) -> None:
         """Write namelist.debug."""

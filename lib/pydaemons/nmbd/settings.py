@@ -125,6 +125,8 @@ class PynmbdConfiguration(Configuration):
             "".encode(smb.dos_charset)
         except LookupError:
             raise ValueError(f"dos charset: {smb.dos_charset} is no code page known here") from None
+        if ":" in smb.nbt_client_socket_address:
+            raise ValueError("nbt client socket address: NetBIOS is of IPv4 only")
         if smb.wins_support and smb.wins_server:
             raise ValueError("wins support and wins server exclude each other: leave one of them out")
         if "active directory domain controller" in smb.server_role.lower():

@@ -46,6 +46,7 @@ class Event(Enum):
     REFUSED = auto()
     UNOPPOSED = auto()
     CLAIMED = auto()
+    INHERITED = auto()
     DROPPED = auto()
 
 
@@ -53,18 +54,22 @@ NEXT = {
     (State.CLAIMING, Event.REFUSED): State.CONFLICT,
     (State.CLAIMING, Event.UNOPPOSED): State.OWNED,
     (State.CLAIMING, Event.CLAIMED): State.CLAIMING,
+    (State.CLAIMING, Event.INHERITED): State.OWNED,
     (State.CLAIMING, Event.DROPPED): State.RELEASED,
     (State.OWNED, Event.REFUSED): State.OWNED,  # an objection that comes after the demand is too late
     (State.OWNED, Event.UNOPPOSED): State.OWNED,
     (State.OWNED, Event.CLAIMED): State.CLAIMING,
+    (State.OWNED, Event.INHERITED): State.OWNED,
     (State.OWNED, Event.DROPPED): State.RELEASED,
     (State.CONFLICT, Event.REFUSED): State.CONFLICT,
     (State.CONFLICT, Event.UNOPPOSED): State.CONFLICT,
     (State.CONFLICT, Event.CLAIMED): State.CLAIMING,
+    (State.CONFLICT, Event.INHERITED): State.CONFLICT,
     (State.CONFLICT, Event.DROPPED): State.RELEASED,
     (State.RELEASED, Event.REFUSED): State.RELEASED,
     (State.RELEASED, Event.UNOPPOSED): State.RELEASED,
     (State.RELEASED, Event.CLAIMED): State.CLAIMING,
+    (State.RELEASED, Event.INHERITED): State.OWNED,
     (State.RELEASED, Event.DROPPED): State.RELEASED,
 }
 ANSWERED = frozenset((State.CLAIMING, State.OWNED))
@@ -163,6 +168,13 @@ class NameTable:
             on_answer=answered,
             on_silence=silence,
         )
+
+    def inherit(self, subnet: Subnet, own: OwnName, since: float) -> None:
+        """Have a name that was ours before this process began (see handover): nothing is said about it."""
+        holding = self._held.setdefault(subnet, {}).setdefault(own.wire, Holding(own, subnet))
+        holding.since = since
+        holding.state = NEXT[holding.state, Event.INHERITED]
+        self._changed()
 
     def release(self, subnet: Subnet, wire: bytes) -> None:
         """Give a name up and say so on the network."""

@@ -28,8 +28,9 @@ from pydaemons.netbios.node.events import (
     StoreNames,
 )
 from pydaemons.netbios.node.exchange import Exchanges
+from pydaemons.netbios.node.handover import BELIEVED_FOR, Handover
 from pydaemons.netbios.node.lmhosts import Host
-from pydaemons.netbios.node.names import Holding, NameTable
+from pydaemons.netbios.node.names import Holding, NameTable, State
 from pydaemons.netbios.node.query import NB_IN, Answers
 from pydaemons.netbios.node.rules import Rules
 from pydaemons.netbios.node.settings import Settings
@@ -57,7 +58,8 @@ STOP_INTERVAL = 0.25
 
 
 class Node:
-    """One node; satisfies engine.protocol.Engine. `db` may come filled from the store."""
+    """One node; satisfies engine.protocol.Engine. `db` may come filled from the store; `before` is what the
+    process told whose place this one takes."""
 
     def __init__(
         self,
@@ -66,6 +68,7 @@ class Node:
         *,
         entropy: Entropy,
         db: WinsDb | None = None,
+        before: Handover | None = None,
     ) -> None:
         self.settings = settings
         self.tunables = tunables
@@ -104,6 +107,7 @@ class Node:
             log=self._log,
         )
         self.counts = self.rules.counts
+        self._before = before
         self._stop_at: float | None = None
         self._stop_left = STOP_REPEATS
         self._stopping: list[Holding] = []
@@ -228,6 +232,7 @@ class Node:
                     self._log(Level.INFO, f"on network {subnet.network} ({subnet.interface.name})")
                 if gone or new:
                     self._configure(now)
+                    self._before = None  # it knew these networks; those that come later it did not
             case Reconfigured(settings):
                 self.settings = settings
                 self._configure(now)
@@ -277,16 +282,32 @@ class Node:
         else:
             self.wins = None
         self.rules.wins = self.wins
-        self.client.configure(settings, addresses, now)
+        before = self._before
+        if before is not None and not 0 <= now.wall - before.at <= BELIEVED_FOR:
+            before = None
+        self.client.configure(settings, addresses, now, before=before)
+        inherited = {} if before is None else before.held
         wanted = {own.wire: own for own in settings.names() if settings.broadcast and not own.wins_only}
         for subnet in self.subnets.all:
             held = {holding.own.wire: holding.own for holding in self.names.on(subnet)}
             for wire in held.keys() - wanted.keys():
                 self.names.release(subnet, wire)
             for wire, own in wanted.items():
-                if held.get(wire) != own:
+                was_group, since = inherited.get((subnet.interface.address, wire), (None, 0.0))
+                if was_group is own.group:
+                    self.names.inherit(subnet, own, since)
+                elif held.get(wire) != own:
                     self.names.claim(subnet, own, now)
         self._retune()
+
+    def hand_over(self, now: Now) -> Handover:
+        """What the process that takes our place should know."""
+        held = {
+            (holding.subnet.interface.address, holding.own.wire): (holding.own.group, holding.since)
+            for holding in self.names
+            if holding.state is State.OWNED
+        }
+        return Handover(now.wall, held, self.client.registrations(now))
 
     def _retune(self) -> None:
         """Tunables or what depends on them changed."""

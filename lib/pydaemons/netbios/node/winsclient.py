@@ -19,6 +19,7 @@ from pydaemons.netbios import name, nspacket
 from pydaemons.netbios.codes import Opcode, Rcode
 from pydaemons.netbios.node.events import Say
 from pydaemons.netbios.node.exchange import Exchanges
+from pydaemons.netbios.node.handover import Handover, Registered
 from pydaemons.netbios.node.settings import OwnName, Settings
 from pydaemons.netbios.nspacket import Nb, Packet
 from pydaemons.wire.errors import WireError
@@ -64,8 +65,11 @@ class WinsClient:
         self._addresses: tuple[bytes, ...] = ()
         self.tags: dict[str, Tag] = {}
 
-    def configure(self, settings: Settings, addresses: Iterable[bytes], now: Now) -> None:
-        """Use these servers for these names and addresses from now on."""
+    def configure(
+        self, settings: Settings, addresses: Iterable[bytes], now: Now, *, before: Handover | None = None
+    ) -> None:
+        """Use these servers for these names and addresses from now on. `before` is what was registered when
+        this process began."""
         own = {own.wire: own for own in settings.names() if not own.broadcast_only}
         wanted: dict[str, tuple[str, ...]] = {}
         for server in settings.wins_servers:
@@ -80,6 +84,8 @@ class WinsClient:
         for label, servers in wanted.items():
             if label not in self.tags:
                 self.tags[label] = Tag(label, servers)
+                if before is not None:
+                    self._inherit(self.tags[label], before, now)
         keys = {(wire, address) for wire in own for address in new_addresses}
         self._own = {**self._own, **own}
         for tag in self.tags.values():
@@ -93,6 +99,27 @@ class WinsClient:
         self._own = own
         self._addresses = new_addresses
         self.tick(now)
+
+    def registrations(self, now: Now) -> dict[tuple[str, str], Registered]:
+        """What stands with which server (see handover)."""
+        return {
+            (tag.tag, tag.server): {
+                key: (ttl, now.wall + (tag.due.at(key) or now.mono) - now.mono)
+                for key, ttl in tag.registered.items()
+            }
+            for tag in self.tags.values()
+        }
+
+    def _inherit(self, tag: Tag, before: Handover, now: Now) -> None:
+        """Go on with the server the last process used."""
+        for server in tag.servers:
+            names = before.registered.get((tag.tag, server))
+            if names is None:
+                continue
+            tag.server = server
+            for key, (ttl, due) in names.items():
+                tag.registered[key] = ttl
+                tag.due.set(key, now.mono + min(max(due - now.wall, 0.0), REFRESH_AT_LEAST))
 
     def release_all(self) -> int:
         """We stop: tell every server; how many names that were."""

@@ -10,7 +10,7 @@ has no place for the state of a name, so only active names are written.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from ipaddress import IPv4Address
 
 from pydaemons.netbios import name
@@ -62,8 +62,15 @@ def parse(text: str, file: str, *, charset: str = "cp850") -> tuple[dict[bytes, 
     return records, problems
 
 
-def format_(records: Iterable[tuple[bytes, bytes]], wall: float, *, charset: str = "cp850") -> Iterator[str]:
-    """The lines of a file, line feeds included. Names that text between quotes cannot hold are left out."""
+def format_(
+    records: Iterable[tuple[bytes, bytes]],
+    wall: float,
+    *,
+    charset: str = "cp850",
+    own: Collection[bytes] = (),
+) -> Iterator[str]:
+    """The lines of a file, line feeds included. Names that text between quotes cannot hold are left out.
+    `own` are the names of the server itself, which nmbd marks as permanent though they have an end."""
     yield f"{VERSION}\n"
     for wire, packed in records:
         if packed[0] != State.ACTIVE:
@@ -83,6 +90,7 @@ def format_(records: Iterable[tuple[bytes, bytes]], wall: float, *, charset: str
         else:
             addresses = " ".join(str(IPv4Address(member.address)) for member in record.members)
         permanent = record.expires == _FOREVER
-        flags = (record.flags | ACTIVE | (PERMANENT if permanent else 0)) >> 8
+        marked = permanent or (wire in own and not record.group)
+        flags = (record.flags | ACTIVE | (PERMANENT if marked else 0)) >> 8
         expires = 0 if permanent else record.expires
         yield f'"{text}#{shown.suffix:02x}{scope}" {expires} {addresses} {flags:02x}R\n'
