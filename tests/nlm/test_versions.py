@@ -19,7 +19,7 @@ from pydaemons.nlm.versions import (
     narrow_status,
     result_codec,
 )
-from pydaemons.sunrpc.xdr import NOTHING
+from pydaemons.wire.xdr import NOTHING
 
 KNOWN_TO_OLD = {
     Status.GRANTED,

@@ -16,8 +16,8 @@ from pydaemons.sunrpc.auth import pack_sys
 from pydaemons.sunrpc.dupcache import ReplyCache
 from pydaemons.sunrpc.message import AcceptStat, AuthStat
 from pydaemons.sunrpc.program import KNOWN_CALLS_PER_ORIGIN, Call, Procedure, Program, Service, Undecided
-from pydaemons.sunrpc.xdr import VOID, UInt, Void
 from pydaemons.wire.record import Codec
+from pydaemons.wire.xdr import VOID, UInt, Void
 
 
 class Number(NamedTuple):

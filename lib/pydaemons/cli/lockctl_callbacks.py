@@ -21,8 +21,8 @@ from pydaemons.nlm.versions import VERSIONS
 from pydaemons.sunrpc import rpcbind
 from pydaemons.sunrpc.client import Outcome, Refused, Success, Target, Unreachable
 from pydaemons.sunrpc.rpcbind import RPCB, RPCBIND4, RPCBS, TRUTH, Rpcb, RpcbindProc, Truth
-from pydaemons.sunrpc.xdr import NOTHING, VOID
 from pydaemons.wire.errors import WireError
+from pydaemons.wire.xdr import NOTHING, VOID
 
 PORT = 4045
 """Tried first, that of lock managers since SunOS: servers remember a client's port, and the next run of this

@@ -31,8 +31,8 @@ from pydaemons.nlm.types import (
 )
 from pydaemons.nlm.versions import args_codec, result_codec
 from pydaemons.sunrpc.client import Outcome, Refused, Success, Target, Unreachable
-from pydaemons.sunrpc.xdr import NOTHING
 from pydaemons.wire.errors import WireError
+from pydaemons.wire.xdr import NOTHING
 
 FAILED = 1
 COOKIE = b"\0\0\0\1"

@@ -21,7 +21,7 @@ from pydaemons.sunrpc.dupcache import ReplyCache
 from pydaemons.sunrpc.message import AuthStat
 from pydaemons.sunrpc.portmapper import Portmapper
 from pydaemons.sunrpc.program import Call, Service
-from pydaemons.sunrpc.xdr import NOTHING, Void
+from pydaemons.wire.xdr import NOTHING, Void
 
 ACKNOWLEDGING = (0.5, 0.5)
 """Seconds after each sending of a GRANTED_RES; some servers answer it, some do not."""

@@ -15,8 +15,8 @@ from pydaemons.engine.protocol import Now
 from pydaemons.nlm import types
 from pydaemons.nlm.versions import NEWEST, VERSIONS, args_codec, narrow, result_codec
 from pydaemons.sunrpc.program import Body, Call, Procedure, Program
-from pydaemons.sunrpc.xdr import NOTHING, VOID, Void
 from pydaemons.wire.record import Codec
+from pydaemons.wire.xdr import NOTHING, VOID, Void
 
 TEST_ARGS = Codec(types.ProbeArgs)
 LOCK_ARGS = Codec(types.LockArgs)

@@ -40,7 +40,7 @@ from pydaemons.nlm.types import (
 from pydaemons.nlm.waiters import Waiters
 from pydaemons.sunrpc.client import RpcClient
 from pydaemons.sunrpc.program import Call
-from pydaemons.sunrpc.xdr import NOTHING, Void
+from pydaemons.wire.xdr import NOTHING, Void
 
 GRANTED = int(Status.GRANTED)
 LINGER = 300.0

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import Annotated, NamedTuple
 
-from pydaemons.sunrpc.xdr import Bool, Int, UHyper, UInt, opaque
 from pydaemons.wire.enums import OpenEnum
 from pydaemons.wire.record import Codec, Fixed
+from pydaemons.wire.xdr import Bool, Int, UHyper, UInt, opaque
 
 NLM_PROGRAM = 100021
 LONGEST_NAME = 1024

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from pydaemons.nlm.types import HOLDER, ProbeResult, ProbeResultCodec, Result, Status
-from pydaemons.sunrpc.xdr import UHYPER, UINT
 from pydaemons.wire.record import Clamped, Codec, Kind
+from pydaemons.wire.xdr import UHYPER, UINT
 
 NEWEST = 4
 VERSIONS = (1, 3, 4)

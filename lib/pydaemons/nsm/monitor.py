@@ -30,7 +30,7 @@ from pydaemons.nsm.types import (
 )
 from pydaemons.sunrpc.client import RpcClient, Target, growing
 from pydaemons.sunrpc.program import Call
-from pydaemons.sunrpc.xdr import NOTHING, Void
+from pydaemons.wire.xdr import NOTHING, Void
 
 MOST_FOR_OTHERS = 4096
 """Hosts monitored for other programs on this host."""

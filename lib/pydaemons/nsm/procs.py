@@ -9,7 +9,7 @@ from pydaemons.engine.protocol import Now
 from pydaemons.nsm import types
 from pydaemons.nsm.types import NSM_PROGRAM, NSM_VERSION, Proc
 from pydaemons.sunrpc.program import Call, Procedure, Program
-from pydaemons.sunrpc.xdr import VOID, Void
+from pydaemons.wire.xdr import VOID, Void
 
 
 class Rules(Protocol):

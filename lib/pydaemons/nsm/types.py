@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Annotated, NamedTuple
 
-from pydaemons.sunrpc.xdr import Int, UInt, opaque
 from pydaemons.wire.enums import OpenEnum
 from pydaemons.wire.record import Codec, Fixed
+from pydaemons.wire.xdr import Int, UInt, opaque
 
 NSM_PROGRAM, NSM_VERSION = 100024, 1
 PRIVATE = 16

@@ -7,9 +7,9 @@ from __future__ import annotations
 from typing import Annotated, NamedTuple
 
 from pydaemons.sunrpc.message import AuthStat, CallHeader
-from pydaemons.sunrpc.xdr import UInt, array, opaque
 from pydaemons.wire.errors import WireError
 from pydaemons.wire.record import Codec, Fixed
+from pydaemons.wire.xdr import UInt, array, opaque
 
 AUTH_NONE, AUTH_SYS = 0, 1
 

@@ -43,7 +43,7 @@ from pydaemons.sunrpc.rpcbind import (
     is_ipv6,
     netid,
 )
-from pydaemons.sunrpc.xdr import NOTHING, VOID, Void
+from pydaemons.wire.xdr import NOTHING, VOID, Void
 
 NO = Truth(value=False)
 NETID_OF_PROTOCOL = {PROTOCOLS[transport]: transport.value for transport in Transport}

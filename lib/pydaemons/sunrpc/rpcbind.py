@@ -10,10 +10,10 @@ from ipaddress import ip_address
 from typing import Annotated, Generic, NamedTuple, TypeVar
 
 from pydaemons.engine.protocol import Address, Transport
-from pydaemons.sunrpc.xdr import Bool, UInt, opaque
 from pydaemons.wire.enums import OpenEnum
 from pydaemons.wire.errors import WireError
 from pydaemons.wire.record import Codec
+from pydaemons.wire.xdr import Bool, UInt, opaque
 
 R = TypeVar("R", bound=NamedTuple)
 PROGRAM = 100000

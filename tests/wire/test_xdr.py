@@ -3,8 +3,8 @@
 
 from typing import Annotated, NamedTuple
 
-from pydaemons.sunrpc.xdr import NOTHING, VOID, Bool, Int, UHyper, UInt, array, opaque
 from pydaemons.wire.record import Codec, Fixed
+from pydaemons.wire.xdr import NOTHING, VOID, Bool, Int, UHyper, UInt, array, opaque
 
 
 class Everything(NamedTuple):
