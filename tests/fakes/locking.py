@@ -426,19 +426,22 @@ class LockClient:
         status: int | None = nlm.OK if mine else nlm.DENIED
         status = None if self.silent else nlm.DENIED if not self.willing else status
         status = status if self.says is None else self.says
-        self.grants.append(
-            Grant(self.world.clock.mono, procedure, version, send, cookie, exclusive, lock, status)
-        )
+        grant = Grant(self.world.clock.mono, procedure, version, send, cookie, exclusive, lock, None)
+        self.grants.append(grant)
         if status == nlm.OK:
             self.waits = [wait for wait in self.waits if wait not in mine]
             self.accepted(lock, exclusive)
-        if status is None:
-            return
-        answer = nlm.result(status, cookie)
-        if procedure == nlm.GRANTED:
-            self._answer(send, send.data[:4] + rpc.u32(rpc.REPLY, 0, 0, 0, 0) + answer)
+        if status is not None:
+            self.answer(grant, status)
+
+    def answer(self, grant: Grant, status: int) -> None:
+        """Say this to a GRANTED or GRANTED_MSG."""
+        grant.answer = status
+        answer = nlm.result(status, grant.cookie)
+        if grant.procedure == nlm.GRANTED:
+            self._answer(grant.send, grant.send.data[:4] + rpc.u32(rpc.REPLY, 0, 0, 0, 0) + answer)
         else:
-            message = rpc.call_bytes(rpc.NLM, version, nlm.GRANTED_RES, answer, xid=next(self.xids))
+            message = rpc.call_bytes(rpc.NLM, grant.version, nlm.GRANTED_RES, answer, xid=next(self.xids))
             if not self.world.lose(message):
                 self.world.later(lambda: self.world.receive(message, self.origin()) and None)
 

@@ -222,6 +222,55 @@ def test_a_client_that_refuses_loses_the_lock_to_the_next(world, one):
     assert world.locks() == {(three.address, 1, b"file", 0, 10, True)}
 
 
+@pytest.mark.parametrize("how", ["refused", "never answered"])
+def test_what_its_owner_held_before_stays_when_a_grant_over_it_is_not_wanted(world, one, how):
+    two = world.client(3, silent=how == "never answered", willing=False)
+    two.lock(offset=0, length=4)
+    two.lock(offset=4, length=4, exclusive=False)
+    one.lock(offset=8, length=4)
+    two.wait(offset=2, length=10)
+    one.unlock(offset=8, length=4)
+    assert (two.address, 1, b"file", 0, 12, True) in world.locks()
+    world.run(300)
+    assert two.grants
+    assert world.locks() == {
+        (two.address, 1, b"file", 0, 4, True),
+        (two.address, 1, b"file", 4, 8, False),
+    }
+
+
+def test_a_downgrade_that_is_refused_is_exclusive_again_where_nobody_reads_by_now(world, one):
+    two, three = world.client(3, willing=False), world.client(4)
+    two.lock(offset=0, length=4)
+    one.lock(offset=4, length=1)
+    two.wait(offset=0, length=5, exclusive=False)
+    one.unlock(offset=4, length=1)
+    assert three.lock(offset=1, length=1, exclusive=False) == nlm.OK
+    world.run(1)
+    assert world.locks() == {
+        (two.address, 1, b"file", 0, 1, True),
+        (two.address, 1, b"file", 1, 2, False),
+        (three.address, 1, b"file", 1, 2, False),
+        (two.address, 1, b"file", 2, 4, True),
+    }
+
+
+def test_of_two_grants_one_over_the_other_the_refusal_of_the_first_leaves_the_second(world, one):
+    two = world.client(3, silent=True)
+    one.lock(offset=0, length=8)
+    two.wait(offset=0, length=6, exclusive=False)
+    two.wait(offset=2, length=6)
+    one.unlock(offset=0, length=8)
+    world.run(1)
+    first, second = two.grants
+    two.answer(first, nlm.DENIED)
+    world.run(1)
+    assert world.locks() == {(two.address, 1, b"file", 2, 8, True)}
+    two.answer(second, nlm.DENIED)
+    world.run(1)
+    assert world.locks() == set()
+
+
 @pytest.mark.parametrize("what", ["silent", "gone", "no rpcbind", "no lock manager"])
 def test_a_client_that_never_answers_loses_the_lock_to_the_next_in_the_end(world, one, what):
     two, three = world.client(3), world.client(4)

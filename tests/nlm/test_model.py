@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fakes.locking import HOURS, LockClient, World
+from fakes.succession import known, successor
 from hosts import nlmcalls as nlm
 from pydaemons.nlm.ranges import EOF
 
@@ -193,6 +194,127 @@ def test_every_answer_and_every_state_is_that_of_a_naive_lock_manager(steps, ver
         world.check()
     told = {id(grant): grant.answer for client in clients.values() for grant in client.grants}
     assert set(told.values()) <= {nlm.OK}
+
+
+Byte = tuple[bytes, int]
+
+
+@dataclass
+class Doubtful(Naive):
+    """A naive lock manager whose clients may be slow to answer a GRANTED, and may refuse it. Each byte is
+    held by an owner as often as it was given it: surely (no grant), or by a grant not answered yet; the last
+    counts. A refusal takes that one away."""
+
+    stacks: dict[tuple[Byte, Owner], list[tuple[Waiting | None, bool]]] = field(default_factory=dict)
+    open: list[Waiting] = field(default_factory=list)
+
+    def show(self) -> None:
+        self.held = {}
+        for (byte, owner), stack in self.stacks.items():
+            if stack:
+                self.held.setdefault(byte, {})[owner] = stack[-1][1]
+
+    def serve(self) -> None:
+        self.show()
+        while ready := next((wait for wait in self.waits if not self.blockers(wait)), None):
+            self.waits.remove(ready)
+            self.open.append(ready)
+            for byte in ready.bytes:
+                self.stacks.setdefault(((ready.fh, byte), ready.owner), []).append((ready, ready.exclusive))
+            self.show()
+
+    def take(self, wanted: Waiting) -> None:
+        if wanted in self.open:
+            self.sure(wanted)
+        for byte in wanted.bytes:
+            self.stacks[(wanted.fh, byte), wanted.owner] = [(None, wanted.exclusive)]
+
+    def sure(self, grant: Waiting) -> None:
+        """It is known to its client."""
+        self.open.remove(grant)
+        for stack in self.stacks.values():
+            at = next((n for n, (which, _) in enumerate(stack) if which is not None and which == grant), None)
+            if at is not None:
+                stack[: at + 1] = [(None, stack[at][1])]
+
+    def refuse(self, grant: Waiting) -> None:
+        self.open.remove(grant)
+        for (byte, owner), stack in self.stacks.items():
+            if (grant, grant.exclusive) in stack:
+                last = stack[-1][0]
+                stack.remove((grant, grant.exclusive))
+                others = any(had for (at, other), had in self.stacks.items() if at == byte and other != owner)
+                if last == grant and stack and stack[-1][1] and others:
+                    stack[-1] = (stack[-1][0], False)  # others read meanwhile
+        self.serve()
+
+    def unlock(self, fh: bytes, owner: Owner, bytes_: Bytes) -> None:
+        held = any(self.stacks.get(((fh, byte), owner)) for byte in bytes_)
+        for grant in [each for each in self.open if held and (each.fh, each.owner) == (fh, owner)]:
+            if set(grant.bytes) & set(bytes_):
+                self.sure(grant)
+        for byte in bytes_:
+            self.stacks.pop(((fh, byte), owner), None)
+        self.serve()
+
+
+ANSWERS = st.lists(
+    st.tuples(
+        st.sampled_from(["wait"] * 5 + ["lock", "lock", "unlock", "yes", "no", "no", "killed"]),
+        st.sampled_from(CLIENTS[:2]),
+        st.sampled_from([1, 1, 1, 2]),
+        st.sampled_from([0, 0, 1, 2]),
+        st.sampled_from([2, 0, 1]),
+        st.booleans(),
+        st.integers(0, 5),
+    ),
+    min_size=10,
+    max_size=60,
+)
+
+
+@settings(max_examples=300)
+@given(steps=ANSWERS)
+def test_a_grant_that_is_refused_takes_back_what_it_added_and_nothing_else(steps):
+    """Clients answer when they like: in any order, between any of their other calls, and after a restart."""
+    world, model = World(), Doubtful()
+    clients = {n: world.client(n, silent=True) for n in CLIENTS}
+    fh = b"a"
+    for what, number, svid, offset, length, exclusive, nth in steps:
+        client, owner = clients[number], (number, svid)
+        if length and offset + length > BYTES:
+            length = BYTES - offset
+        where = {"svid": svid, "fh": fh, "offset": offset, "length": length}
+        wanted = Waiting(fh, owner, offset, length, exclusive)
+        match what:
+            case "lock" | "wait":
+                status = model.lock(wanted, block=what == "wait")
+                assert client.lock(block=what == "wait", exclusive=exclusive, **where) == status
+            case "unlock":
+                model.unlock(fh, owner, wanted.bytes)
+                assert client.unlock(**where) == nlm.OK
+            case "yes" | "no" if model.open:
+                grant = model.open[nth % len(model.open)]
+                number, svid = grant.owner
+                told = next(
+                    told
+                    for told in reversed(clients[number].grants)
+                    if (told.lock.svid, told.lock.offset, told.lock.length, told.exclusive)
+                    == (svid, grant.offset, grant.length, grant.exclusive)
+                )
+                if what == "yes":
+                    model.sure(grant)
+                    clients[number].answer(told, nlm.OK)
+                else:
+                    model.refuse(grant)
+                    clients[number].answer(told, nlm.DENIED)
+            case "killed":
+                assert known(successor(world).server) == known(world.server)
+        world.run(0.01)
+        assert rows(world) == model.rows()
+        assert waits(world) == model.waits
+        assert len(world.server.grants) == len(model.open)
+        world.check()
 
 
 @dataclass

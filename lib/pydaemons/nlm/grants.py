@@ -20,6 +20,7 @@ from typing import NamedTuple, Protocol
 from pydaemons.engine.entropy import Entropy
 from pydaemons.engine.protocol import Now, Transport
 from pydaemons.engine.timers import Timers
+from pydaemons.nlm.beneath import Pieces, cut, overlay
 from pydaemons.nlm.hosts import Host, Owner
 from pydaemons.nlm.journal import Journal
 from pydaemons.nlm.procs import BY_NAME, MSG, RESULT
@@ -93,7 +94,8 @@ def way_back(call: Call) -> Target:
 class Grants:
     """Locks granted after waiting whose clients have not acknowledged yet.
 
-    `give_up(blocked, now)` is called when a client refuses the lock or never answers: it must be released."""
+    `give_up(blocked, now)` is called when a client refuses the lock or never answers: the bytes of its
+    `beneath` must become what that says."""
 
     def __init__(
         self,
@@ -115,7 +117,8 @@ class Grants:
         self._handles: dict[Key, Pending] = {}
         self._cookies: dict[bytes, Key] = {}
         self._cookies_of: dict[Key, list[bytes]] = {}
-        self._by_file: dict[bytes, dict[Key, Blocked]] = {}
+        self._own: dict[tuple[bytes, Owner], dict[Key, Blocked]] = {}
+        """By file and owner, oldest first."""
         self._sent: dict[Key, int] = {}
         self._told_before: set[Key] = set()
         """Those an earlier process told of, who knows how often."""
@@ -134,7 +137,11 @@ class Grants:
 
     def on_file(self, file: bytes) -> list[Blocked]:
         """The unacknowledged grants on one file."""
-        return list(self._by_file.get(file, {}).values())
+        return [blocked for blocked in self if blocked.file == file]
+
+    def of(self, file: bytes, owner: Owner) -> list[Blocked]:
+        """The unacknowledged grants of one owner on one file, oldest first."""
+        return list(self._own.get((file, owner), {}).values())
 
     def tell(self, blocked: Blocked, now: Now) -> None:
         """The lock was taken for this client: tell it until it says it knows."""
@@ -155,8 +162,21 @@ class Grants:
     def settle(self, key: Key, now: Now) -> None:
         """The client knows, or the lock is gone again: stop telling."""
         blocked = self.open.get(key)
-        if blocked is None:
-            return
+        if blocked is not None:
+            self.known(blocked.file, blocked.owner, blocked.start, blocked.end, before=blocked)
+            self._stop(key, blocked, now)
+
+    def known(
+        self, file: bytes, owner: Owner, start: int, end: int, *, before: Blocked | None = None
+    ) -> None:
+        """Its client knows of a lock of `owner` on these bytes: they go with no refusal of what else it is
+        being told. With `before`: of what it was told earlier than that one; what came later lies on top."""
+        for other in self.of(file, owner):
+            if other is before:
+                return
+            self._lay(other, cut(other.beneath, start, end))
+
+    def _stop(self, key: Key, blocked: Blocked, now: Now) -> None:
         self._journal.settled(blocked)
         self.forget(key)
         self._timers.cancel(key)
@@ -168,12 +188,13 @@ class Grants:
 
     def forget(self, key: Key) -> None:
         """As `settle`, before anything was sent (replay)."""
-        if self.open.pop(key, None) is None:
+        blocked = self.open.pop(key, None)
+        if blocked is None:
             return
-        here = self._by_file[key[0]]
-        del here[key]
-        if not here:
-            del self._by_file[key[0]]
+        own = self._own[blocked.file, blocked.owner]
+        del own[key]
+        if not own:
+            del self._own[blocked.file, blocked.owner]
         del self._sent[key]
         self._told_before.discard(key)
 
@@ -203,7 +224,7 @@ class Grants:
     def _keep(self, blocked: Blocked) -> Key:
         key = key_of(blocked)
         self.open[key] = blocked
-        self._by_file.setdefault(blocked.file, {})[key] = blocked
+        self._own.setdefault((blocked.file, blocked.owner), {})[key] = blocked
         self._sent[key] = 0
         return key
 
@@ -273,5 +294,18 @@ class Grants:
                 self._refused(blocked, now)
 
     def _refused(self, blocked: Blocked, now: Now) -> None:
-        self.settle(key_of(blocked), now)
+        """Its lock was never had. Where a later one lies on it, that now lies on what was beneath both."""
+        own = self.of(blocked.file, blocked.owner)
+        for later in own[own.index(blocked) + 1 :]:
+            extent = later.beneath
+            self._lay(later, overlay(extent, blocked.beneath))
+            for low, high, _ in extent:
+                blocked.beneath = cut(blocked.beneath, low, high)
+        self._stop(key_of(blocked), blocked, now)
         self._give_up(blocked, now)
+
+    def _lay(self, blocked: Blocked, pieces: Pieces) -> None:
+        """Something else lies beneath it now."""
+        if pieces != blocked.beneath:
+            blocked.beneath = pieces
+            self._journal.beneath(blocked)

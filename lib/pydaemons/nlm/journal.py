@@ -19,6 +19,7 @@ from struct import Struct
 from typing import TYPE_CHECKING, Protocol
 
 from pydaemons.engine.protocol import Transport
+from pydaemons.nlm.beneath import Pieces, lay
 from pydaemons.nlm.hosts import Host, Owner
 from pydaemons.sunrpc.dupcache import Digest, ReplyCache, digest_of
 from pydaemons.sunrpc.message import SUCCESS
@@ -85,6 +86,8 @@ class Op(IntEnum):
     """What files are known by: by other keys the same locks are of other files."""
     FORGOTTEN = 21
     """The answers given to a host (0: to all) mean nothing any more."""
+    BENEATH = 23
+    """What lies beneath a lock whose client is being told, if that is not nothing."""
 
 
 NUMBERED = Struct("!BI")
@@ -95,6 +98,10 @@ RANGE = Struct("!BIiQQH")
 SHARE = Struct("!BIBHH")
 WAITER = Struct("!BIiQQ?HHHQQB??HHd")
 KEY = Struct("!BIiQQ?H")
+COUNT = Struct("!I")
+PIECE = Struct("!QQB")
+HELD = {0: None, 1: False, 2: True}
+"""How a piece was held, as PIECE numbers it."""
 FILE = Struct("!BH")
 GRACE = Struct("!B?d")
 TIME = Struct("!Bd")
@@ -166,6 +173,12 @@ class Journal:
         """It left the queue with the lock, and its client is being told."""
         self.locked(blocked.owner, blocked.file, blocked.start, blocked.end, blocked.exclusive)
         self._notes.append(_key(Op.TOLD, blocked))
+        if blocked.beneath != nothing_beneath(blocked):
+            self.beneath(blocked)
+
+    def beneath(self, blocked: Blocked) -> None:
+        """A refusal would give its bytes back as this says."""
+        self._notes.append(_beneath(blocked))
 
     def settled(self, blocked: Blocked) -> None:
         """Its client is told no more."""
@@ -307,6 +320,8 @@ class Journal:
                 yield _owner(blocked.owner)
             yield _waiter(blocked)
             yield _key(Op.TOLD, blocked)
+            if blocked.beneath != nothing_beneath(blocked):
+                yield _beneath(blocked)
         for waiter in state.waiters.waiters():
             if not waiter.owner.noted:
                 yield _owner(waiter.owner)
@@ -369,6 +384,16 @@ def _key(op: Op, blocked: Blocked) -> bytes:
     owner, file = blocked.owner, blocked.file
     where = blocked.start, blocked.end, blocked.exclusive, len(file)
     return KEY.pack(op, owner.host.number, owner.svid, *where) + file
+
+
+def nothing_beneath(blocked: Blocked) -> Pieces:
+    """Where an owner had nothing of what it waited for: so it is if no record says otherwise."""
+    return lay(blocked.start, blocked.end, ())
+
+
+def _beneath(blocked: Blocked) -> bytes:
+    pieces = [PIECE.pack(start, end, 0 if held is None else 1 + held) for start, end, held in blocked.beneath]
+    return _key(Op.BENEATH, blocked) + COUNT.pack(len(pieces)) + b"".join(pieces)
 
 
 def _waiter(blocked: Blocked) -> bytes:

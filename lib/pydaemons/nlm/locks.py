@@ -35,6 +35,10 @@ class FewLocks(Generic[O]):
     def __iter__(self) -> Iterator[Row[O]]:
         return iter(self._rows)
 
+    def of(self, owner: O) -> Iterator[Row[O]]:
+        """The locks of one owner."""
+        return (row for row in self._rows if row[0] is owner)
+
     def conflicts(self, owner: O | None, start: int, end: int, exclusive: bool) -> Iterator[Row[O]]:
         """Every lock of another owner that forbids this one."""
         for row in self._rows:

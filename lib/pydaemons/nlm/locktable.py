@@ -150,6 +150,15 @@ class LockTable(Generic[O]):
         for row in entry.conflicts(None, start, end, True):
             yield Holder(*row)
 
+    def own(self, file: bytes, owner: O) -> list[tuple[int, int, bool]]:
+        """start, end, exclusive of all that one owner holds on a file, in any order."""
+        entry = self._entries.get(file)
+        if entry is None:
+            return []
+        if isinstance(entry, tuple):
+            return [entry[1:]] if entry[0] is owner else []
+        return [row[1:] for row in entry.of(owner)]
+
     def drop_owner(self, owner: O) -> list[bytes]:
         """Free all locks of one owner; the files on which it had any. Reads through the files, as `drop`."""
         return self.drop(lambda other: other is owner)
@@ -201,10 +210,8 @@ class LockTable(Generic[O]):
                 continue
             if isinstance(entry, tuple):
                 entry = FewLocks((entry,))
-            rows = entry.of(owner) if owner is not None and isinstance(entry, ManyLocks) else entry
-            for row in rows:
-                if owner is None or row[0] is owner:
-                    yield key, Holder(*row)
+            for row in entry if owner is None else entry.of(owner):
+                yield key, Holder(*row)
 
     def owners(self) -> set[O]:
         """All owners that hold anything; one pass over the table."""

@@ -59,6 +59,7 @@ class _Replay:
             Op.CANCELLED: self._cancelled,
             Op.TOLD: self._told,
             Op.SETTLED: self._settled,
+            Op.BENEATH: self._beneath,
             Op.DROPPED: self._dropped,
             Op.SHARES_DROPPED: self._shares_dropped,
             Op.FILE_RELEASED: self._file_released,
@@ -168,8 +169,23 @@ class _Replay:
 
     def _told(self, data: bytes, at: int) -> int:
         key, following = self._key(data, at)
-        self.server.grants.remember(self._left(key, at))
+        blocked = self._left(key, at)
+        blocked.beneath = journal.nothing_beneath(blocked)
+        self.server.grants.remember(blocked)
         return following
+
+    def _beneath(self, data: bytes, at: int) -> int:
+        count: int
+        key, at = self._key(data, at)
+        (count,) = journal.COUNT.unpack_from(data, at)
+        start = at + journal.COUNT.size
+        end = start + count * journal.PIECE.size
+        blocked = self.server.grants.find(key)
+        if blocked is None or end > len(data):
+            raise WireError("beneath a lock nobody is told of", at)
+        pieces = journal.PIECE.iter_unpack(data[start:end])
+        blocked.beneath = tuple((low, high, journal.HELD[held]) for low, high, held in pieces)
+        return end
 
     def _left(self, key: tuple[bytes, Owner, int, int, bool], at: int) -> Blocked:
         waiter = self.server.waiters.cancel(*key)

@@ -21,7 +21,7 @@ from pydaemons.nlm.hosts import Host, Hosts, Owner, host_of
 from pydaemons.nlm.journal import Journal
 from pydaemons.nlm.locktable import Holder, LockTable
 from pydaemons.nlm.owed import Owed
-from pydaemons.nlm.ranges import EOF, to_length, to_range
+from pydaemons.nlm.ranges import EOF, Spans, to_length, to_range
 from pydaemons.nlm.shares import Shares
 from pydaemons.nlm.types import (
     CancelArgs,
@@ -178,6 +178,7 @@ class Server:
         if self._untold or file in self._queues:
             key = (file, owner, start, end, exclusive)
             self.grants.settle(key, now)
+            self.grants.known(file, owner, start, end)
             self._cancel(key)
             if not exclusive:
                 self._serve(file, start, end, now)
@@ -505,15 +506,32 @@ class Server:
     def _settle_freed(self, file: bytes, owner: Owner, span: tuple[int, int], now: Now) -> None:
         """The client unlocked what it was being told it has: it knows."""
         start, end = span
-        for blocked in self.grants.on_file(file):
-            if blocked.owner is owner and blocked.start < end and start < blocked.end:
+        for blocked in self.grants.of(file, owner):
+            if blocked.start < end and start < blocked.end:
                 self.grants.settle(key_of(blocked), now)
 
     def _not_wanted(self, blocked: Blocked, now: Now) -> None:
-        """A client refused the lock it was granted, or never answered: it goes to the next."""
-        if self.table.unlock(blocked.file, blocked.owner, blocked.start, blocked.end):
-            self.journal.unlocked(blocked.owner, blocked.file, blocked.start, blocked.end)
-            self._serve(blocked.file, blocked.start, blocked.end, now)
+        """A client refused the lock it was granted, or never answered: what that added goes to the next."""
+        file, owner = blocked.file, blocked.owner
+        for start, end, before in blocked.beneath:
+            if before is None:
+                if self.table.unlock(file, owner, start, end):
+                    self.journal.unlocked(owner, file, start, end)
+            elif before is not blocked.exclusive:
+                self._give_back(file, owner, start, end, before)
+        self._serve(file, blocked.start, blocked.end, now)
+
+    def _give_back(self, file: bytes, owner: Owner, start: int, end: int, exclusive: bool) -> None:
+        """Bytes become what they were before an upgrade or a downgrade nobody wanted; of a downgrade only
+        those that nobody reads by now."""
+        free = Spans(((start, end),))
+        if exclusive:
+            for other in list(self.table.held(file, start, end)):
+                if other.owner is not owner:
+                    free.cut(other.start, other.end)
+        for low, high in free:
+            if self.table.lock(file, owner, low, high, exclusive) is None:
+                self.journal.locked(owner, file, low, high, exclusive)
 
     def _watch(self, host: Host, call: Call, now: Now, *, monitored: bool = True) -> None:
         """A client has something to lose now: monitor it, if it wants that, and look after it."""

@@ -21,6 +21,7 @@ from heapq import heappop, heappush
 from itertools import chain
 from typing import Generic, TypeVar
 
+from pydaemons.nlm.beneath import Pieces, lay
 from pydaemons.nlm.intervals import Overlapping
 from pydaemons.nlm.locktable import LockTable
 from pydaemons.nlm.ranges import Span, Spans
@@ -42,6 +43,8 @@ class Waiter(Generic[O, P]):
     """The caller's: cookie, handle, where to send GRANTED. A retransmission may replace it."""
     turn: int
     """Its place: earlier turns are tried first."""
+    beneath: Pieces = ()
+    """Once it was granted: what its owner had there before, as long as that may come back."""
 
 
 class _Line(Generic[O, P]):
@@ -222,10 +225,12 @@ class Waiters(Generic[O, P]):
                 waiter = line.head
             file, owner, mode = waiter.file, waiter.owner, waiter.exclusive
             start, end = waiter.start, waiter.end
+            had = table.own(file, owner)
             wrote = not mode and table.test(file, None, start, end, exclusive=False) is not None
             holder = table.lock(file, owner, start, end, mode)
             if holder is None:
                 self._remove(waiter)
+                waiter.beneath = lay(start, end, had)
                 granted.append(waiter)
                 if wrote:
                     return start, end
