@@ -2,6 +2,7 @@
 """pynmbctl against a control socket that serves a node of fakes.ether; against pynmbd in tests/e2e."""
 
 import asyncio
+import io
 import json
 import threading
 from collections.abc import Iterator
@@ -9,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from fakes.claims import query
 from fakes.ether import Ether
 from pydaemons.cli.nmbctl import VERBS, main
+from pydaemons.engine.effects import Send
 from pydaemons.kit.control import Control
 from pydaemons.kit.log import Log
 from pydaemons.kit.varlink import Interface, Method
@@ -91,7 +94,7 @@ def run(served: Served, *words: str) -> int:
 
 def test_every_verb_without_an_argument_works(served, capsys):
     for words, verb in VERBS.items():
-        if words.split()[-1] in ("add", "delete", "import", "top", "force-election"):
+        if words.split()[-1] in ("add", "delete", "import", "top", "force-election", "send-packet"):
             continue
         assert run(served, *words.split()) == 0, words
         assert verb.help
@@ -155,3 +158,27 @@ def test_a_daemon_that_does_not_run_is_an_error_and_wrong_usage_another(tmp_path
     with pytest.raises(SystemExit) as left:
         main(["nonsense"])
     assert left.value.code == 2
+
+
+def test_a_packet_is_sent_as_it_is_given_in_hex_or_on_standard_input(served, capsys, monkeypatch):
+    data = query("X#20")
+    assert run(served, "send-packet", "nmb", "10.0.0.9", data.hex(":")) == 0
+    assert "source 10.0.0.1" in capsys.readouterr().out
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))
+    assert run(served, "send-packet", "nmb", "10.0.0.9", "-", "--port", "1137") == 0
+    sends = [effect for effect in served.node.drain() if isinstance(effect, Send)]
+    assert [(effect.data, effect.to.port) for effect in sends] == [(data, 137), (data, 1137)]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("nmb", "10.0.0.9", "00"),
+        ("nmb", "10.0.0.9", "zz"),
+        ("nmb", "nobody", "00"),
+        ("dgram", "10.0.0.9", "00"),
+    ],
+)
+def test_a_packet_that_is_none_is_refused(served, capsys, words):
+    assert run(served, "send-packet", *words) == 1
+    assert "pynmbctl: " in capsys.readouterr().err

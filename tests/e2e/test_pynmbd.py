@@ -387,6 +387,42 @@ def test_pynmbctl_shuts_it_down(lab: Lab) -> None:
     assert re.search("asked to by pynmbctl", ours.log)
 
 
+@pytest.mark.parametrize("words", [["-U", "10.97.0.2", "OLDHOST"], ["-A", "10.97.0.2"]], ids=" ".join)
+def test_samba_tools_beside_us_get_what_an_old_host_sends_to_port_137(lab: Lab, words: list[str]) -> None:
+    start_pynmbd(lab.h1, PLAIN)
+    lab.h1.run("mkdir", "-p", "/run/samba/nmbd", check=True)
+    lab.h1.run("ln", "-s", f"{RUN}/unexpected", "/run/samba/nmbd/unexpected", check=True)
+    with lab.h2.network():
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        sock.bind(("", 137))
+    sock.settimeout(10)
+    tool = lab.h1.start("nmblookup", "-s", "/dev/null", *words, name="nmblookup")
+    with sock:
+        data, (host, port) = sock.recvfrom(2000)
+        assert port != 137
+        asked = nspacket.unpack(data).questions[0]
+        if asked.kind == 0x20:
+            rdata = nspacket.pack_nb((nspacket.Nb(0, IPv4Address("10.97.0.2").packed),))
+        else:
+            rdata = nspacket.pack_status(nspacket.Status((nspacket.StatusName(b"OLDHOST".ljust(16), 0x400),)))
+        record = nspacket.Resource(asked.name, asked.kind, 1, 60, rdata)
+        answered = nspacket.Packet(int.from_bytes(data[:2], "big"), 0x8580, (), (record,))
+        sock.sendto(nspacket.pack(answered), (host, 137))
+        assert tool.wait(20) == 0
+    assert "OLDHOST" in tool.log
+    assert "No reply" not in tool.log
+
+
+def test_a_packet_is_sent_from_port_137(lab: Lab) -> None:
+    start_pynmbd(lab.h1, PLAIN)
+    with lab.h2.network(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("", 1137))
+        sock.settimeout(10)
+        said = ctl(lab.h1, "send-packet", "nmb", lab.h2.address, query("X#20").hex(), "--port", "1137")
+        assert sock.recvfrom(2000) == (query("X#20"), (lab.h1.address, 137))
+    assert "source 10.97.0.1" in said
+
+
 def test_a_living_samba_host_keeps_its_wins_name_and_a_dead_one_loses_it(
     make_lab: Callable[..., Lab],
 ) -> None:

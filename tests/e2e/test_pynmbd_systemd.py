@@ -63,6 +63,7 @@ def test_it_starts_unprivileged_confined_and_ready_with_a_status_line(lab: Lab, 
     wait_for(lambda: "UNIT in WORKGROUP, 1 networks" in machine.show("pynmbd", "StatusText"), what="a status")
     assert registered(lab, "CLIENT#20") == 0
     assert found(lab, "CLIENT#20")
+    machine.run("test", "-S", "/run/samba/nmbd/unexpected", check=True)
     tree = machine.run("pysysctl", "net.netbios.wins_names", check=True).stdout
     assert re.fullmatch(r"net\.netbios\.wins_names = \d+\n", tree)
 

@@ -153,6 +153,11 @@ def _wins_export(daemon: ControlClient, arguments: Arguments) -> Any:
     return {"file": file}
 
 
+def _send_packet(daemon: ControlClient, arguments: Arguments) -> Any:
+    data = sys.stdin.buffer.read().hex() if arguments.data == "-" else "".join(arguments.data.split(":"))
+    return daemon.call("SendPacket", kind=arguments.kind, to=arguments.to, port=arguments.port, data=data)
+
+
 def _top(daemon: ControlClient, arguments: Arguments) -> Any:
     """Rates, again and again, until interrupted."""
     before: dict[str, int] | None = None
@@ -261,6 +266,13 @@ def _take_level(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("level", nargs="?", type=int, help="nmbd's levels: 3 and above log everything")
 
 
+def _take_packet(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("kind", choices=("nmb", "dgram"), help="name service or datagram service")
+    parser.add_argument("to", metavar="ADDRESS")
+    parser.add_argument("data", help="the packet in hex; - for standard input, raw")
+    parser.add_argument("--port", type=int, help="port to send it to (137 or 138)")
+
+
 def _take_top(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-i", "--interval", type=float, default=1.0, metavar="SECONDS")
     parser.add_argument("-c", "--count", type=int, default=0, help="end after so many looks")
@@ -283,5 +295,6 @@ VERBS = {
     "reload": Verb(_reload, _show_values, "read the configuration again", lambda parser: None),
     "reload-config": Verb(_reload, _show_values, "the same, by smbcontrol's name"),
     "force-election": Verb(_force_election, _no_lines, "not in this version"),
+    "send-packet": Verb(_send_packet, _show_values, "send a packet from port 137 or 138", _take_packet),
     "shutdown": Verb(lambda d, a: d.call("Shutdown"), _no_lines, "release the names and leave"),
 }

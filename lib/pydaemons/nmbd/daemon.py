@@ -29,6 +29,7 @@ from pydaemons.kit.varlink import Value
 from pydaemons.netbios.node import views
 from pydaemons.netbios.node.events import (
     InterfacesChanged,
+    LocalPacket,
     Reconfigured,
     Resolve,
     Resolved,
@@ -44,6 +45,8 @@ from pydaemons.nmbd.files import Files, take_handover
 from pydaemons.nmbd.hooks import Hooks
 from pydaemons.nmbd.interfaces import Watch, find, host_name
 from pydaemons.nmbd.listeners import Listeners
+from pydaemons.nmbd.localpackets import SOCKET as UNEXPECTED
+from pydaemons.nmbd.localpackets import LocalPackets
 from pydaemons.nmbd.settings import PynmbdConfiguration
 from pydaemons.nmbd.store import WinsStore
 from pydaemons.tunables.declare import TunableChanged
@@ -160,6 +163,10 @@ class PynmbdDaemon(Daemon):
         )
         self._files.load_lmhosts(shell.arguments.hosts)
         self._listeners = Listeners(driver, shell.inherited, standard_input=self._started_by_super_server())
+        self._local = LocalPackets(f"{shell.run_dir}/{UNEXPECTED}", shell.log, driver.post)
+        self._local.limit = self.configuration.smb.unexpected_clients
+        await self._local.open()
+        driver.on(LocalPacket, self._local.pass_on)
         self._watch = Watch(self._interfaces_moved)
         driver.loop.add_reader(self._watch.fileno(), self._watch.look)
         await self._have_sockets()
@@ -178,6 +185,7 @@ class PynmbdDaemon(Daemon):
         except ValueError as error:
             raise StartError(str(error)) from error
         now = read_clock()
+        self._local.limit = self.configuration.smb.unexpected_clients
         self.node.handle(Reconfigured(node_settings), now)
         self._files.load_lmhosts(self._shell.arguments.hosts)
         self._scan(now)
@@ -219,6 +227,7 @@ class PynmbdDaemon(Daemon):
             if self.node.wins is not None:
                 self._files.export()  # first: our own names are in it, as in nmbd's
             await self._release_names()
+        await self._local.close()
         await self._hooks.stop()
         self._resolvers.shutdown(wait=False, cancel_futures=True)
         if self._store is not None:

@@ -21,7 +21,7 @@ from pydaemons.nmbd import smbconf
 from pydaemons.nmbd.smbconf import Include
 from pydaemons.tunables.conf import Assignment, Problem, Severity
 from pydaemons.tunables.declare import Configuration, Settings, setting
-from pydaemons.tunables.kinds import Address, Bool, List, Refused, Text, quote
+from pydaemons.tunables.kinds import Address, Bool, Int, List, Refused, Text, quote
 from pydaemons.tunables.layers import Resolved
 
 DEEPEST_INCLUDE = 8
@@ -98,6 +98,12 @@ class Global(Settings, section="global"):
         Bool(), True, doc="WINS server: look host names up in the DNS when nobody registered them."
     )
     dos_charset = setting(Text(32, empty=False), "CP850", doc="Code page of names on the wire.")
+    unexpected_clients = setting(
+        Int(1, 3000),
+        200,
+        doc="Local programs that may wait for packets to ports 137 and 138 at once (smb.conf: "
+        "nmbd:unexpected_clients).",
+    )
     server_role = setting(Text(64), "auto", doc="Only looked at to refuse an Active Directory controller.")
     disable_netbios = setting(Bool(), False, doc="Refuse to start.")
 

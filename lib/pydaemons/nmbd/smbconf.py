@@ -33,6 +33,8 @@ ALIASES = {
     "doscharset": "dos_charset",
     "serverrole": "server_role",
     "disablenetbios": "disable_netbios",
+    "nmbd:unexpected_clients": "unexpected_clients",
+    "unexpectedclients": "unexpected_clients",
 }
 """Parameters kept in [global], by their bare spelling."""
 TUNABLES = {"maxttl": "max_ttl", "minwinsttl": "min_wins_ttl", "maxwinsttl": "max_wins_ttl"}

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from pydaemons.engine.effects import Effect, Level, Persist
+from pydaemons.engine.protocol import Address
 from pydaemons.netbios.node.settings import Settings
 from pydaemons.netbios.node.subnet import Interface
 
@@ -58,6 +59,13 @@ class Resolved:
 
 
 @dataclass(frozen=True, slots=True)
+class Awaited:
+    """Programs of this machine now wait for answers with exactly these transaction ids."""
+
+    ids: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
 class StopRequested:
     """Release the names and then Leave."""
 
@@ -77,6 +85,21 @@ class Resolve(Effect):
 
     wire: bytes
     host: str
+
+
+NAME_KIND, DATAGRAM_KIND = 0, 1
+"""What kind of packet local programs mean, by the numbers Samba's library uses."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalPacket(Effect):
+    """Give a packet to the programs of this machine that wait for its id or its mailslot."""
+
+    kind: int
+    id: int
+    data: bytes
+    peer: Address
+    mailslot: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from pydaemons.netbios.codes import GROUP, Opcode
 from pydaemons.netbios.node import views
 from pydaemons.netbios.node.events import (
     Asked,
+    Awaited,
     InterfacesChanged,
     Reconfigured,
     Resolved,
@@ -30,6 +31,7 @@ from pydaemons.netbios.node.events import (
 from pydaemons.netbios.node.exchange import Exchanges
 from pydaemons.netbios.node.handover import BELIEVED_FOR, Handover
 from pydaemons.netbios.node.lmhosts import Host
+from pydaemons.netbios.node.local import Local
 from pydaemons.netbios.node.names import Holding, NameTable, State
 from pydaemons.netbios.node.query import NB_IN, Answers
 from pydaemons.netbios.node.rules import Rules
@@ -95,6 +97,7 @@ class Node:
         self._rate = 1.0
         self._burst = 1.0
         self._effects: list[Effect] = []
+        self.local = Local(self.subnets, emit=self._effects.append)
         self.rules = Rules(
             settings,
             tunables,
@@ -103,6 +106,7 @@ class Node:
             names=self.names,
             answers=self._answers,
             client=self.client,
+            local=self.local,
             emit=self._effects.append,
             log=self._log,
         )
@@ -129,7 +133,8 @@ class Node:
         counts = self.counts
         counts.packets += 1
         if source.tokens < 1.0 and not self._refill(source, now):
-            counts.refused += 1
+            if not self.local.awaited or not self.local.take(data, origin):
+                counts.refused += 1
             return None
         source.tokens -= 1.0
         tail = source.answers.get(data[2:])
@@ -242,6 +247,8 @@ class Node:
                 self.rules.dns.resolved(wire, addresses, now)
             case Asked(verb, arguments, answer):
                 answer(views.answer(self, verb, arguments, now))
+            case Awaited(ids):
+                self.local.awaited = ids
             case StopRequested():
                 self._stop(now)
             case ClockStepped(by):

@@ -17,6 +17,7 @@ from pydaemons.netbios.codes import BROADCAST, GROUP, RECURSION_DESIRED, Opcode,
 from pydaemons.netbios.node.claim import Claim, claim_of
 from pydaemons.netbios.node.events import NAME_CLAIMED, NAME_DEMANDED, Say
 from pydaemons.netbios.node.exchange import Exchanges
+from pydaemons.netbios.node.local import Local
 from pydaemons.netbios.node.names import Holding, NameTable
 from pydaemons.netbios.node.proxy import DnsProxy, Known, Waiting, WinsProxy
 from pydaemons.netbios.node.query import Answers, answered_status
@@ -63,6 +64,7 @@ class Rules:
         names: NameTable,
         answers: Answers,
         client: WinsClient,
+        local: Local,
         emit: Callable[[Effect], None],
         log: Say,
     ) -> None:
@@ -75,6 +77,7 @@ class Rules:
         self.names = names
         self.dns = DnsProxy(emit=emit, answer=self._wins_answer)
         self._answers = answers
+        self._local = local
         self._proxy = WinsProxy(emit=emit, query=client.query, answer=self._proxied_answer)
         self._log = log
 
@@ -86,7 +89,7 @@ class Rules:
             self.counts.bad += 1
             return None
         if packet.response:
-            self._response(packet, origin, now)
+            self._response(packet, data, origin, now)
             return None
         broadcast = packet.flags & BROADCAST != 0
         if source.standing is Standing.WINS and (self.wins is None or broadcast):
@@ -111,8 +114,8 @@ class Rules:
             return self._release(claim, source, now)
         return self._claim(claim, source, now)
 
-    def _response(self, packet: Packet, origin: Origin, now: Now) -> None:
-        if self.exchanges.receive(packet, origin.peer.host, now):
+    def _response(self, packet: Packet, data: bytes, origin: Origin, now: Now) -> None:
+        if self.exchanges.receive(packet, origin.peer.host, now) or self._local.take(data, origin):
             return
         if packet.opcode == Opcode.REGISTRATION and packet.rcode == Rcode.CFT_ERR:
             self.counts.conflicts += 1

@@ -9,10 +9,19 @@ from ipaddress import IPv4Address
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from pydaemons.engine.protocol import Now
+from pydaemons.engine.protocol import Address, Now
 from pydaemons.netbios import name
-from pydaemons.netbios.codes import GROUP, NODE_MASK, NODE_P, meaning, node_letter
+from pydaemons.netbios.codes import (
+    DATAGRAM_PORT,
+    GROUP,
+    NAME_PORT,
+    NODE_MASK,
+    NODE_P,
+    meaning,
+    node_letter,
+)
 from pydaemons.netbios.node import winsdb
+from pydaemons.netbios.node.events import DATAGRAM_KIND, NAME_KIND
 from pydaemons.netbios.node.winsdb import Member, Record, State
 from pydaemons.wire.errors import WireError
 
@@ -168,7 +177,31 @@ def _stats(node: Node, arguments: Mapping[str, Any], now: Now) -> dict[str, Any]
         "requests under way": len(node.exchanges),
         "wins names": len(node.db),
         "own names": len(node.names),
+        "passed to local programs": node.local.given,
     }
+
+
+KINDS = {"nmb": NAME_KIND, "dgram": DATAGRAM_KIND}
+
+
+def _send_packet(node: Node, arguments: Mapping[str, Any], now: Now) -> dict[str, Any]:
+    """`kind` (a key of KINDS), `data` in hex, `to`, `port` (that of the kind)."""
+    kind = KINDS.get(str(arguments.get("kind")))
+    if kind is None:
+        raise AskedWrongly(f"kind is one of {', '.join(KINDS)}")
+    try:
+        data = bytes.fromhex(str(arguments.get("data", "")))
+        host = str(IPv4Address(arguments.get("to", "")))
+    except ValueError as error:
+        raise AskedWrongly(str(error)) from None
+    port = int(arguments.get("port") or (NAME_PORT if kind == NAME_KIND else DATAGRAM_PORT))
+    if not 0 < port < 65536:
+        raise AskedWrongly(f"{port} is no port")
+    try:
+        source = node.local.send(kind, data, Address(host, port), name_port=node.exchanges.port)
+    except ValueError as error:
+        raise AskedWrongly(str(error)) from None
+    return {"sent": len(data), "source": source}
 
 
 VERBS: dict[str, Callable[[Node, Mapping[str, Any], Now], dict[str, Any]]] = {
@@ -178,4 +211,5 @@ VERBS: dict[str, Callable[[Node, Mapping[str, Any], Now], dict[str, Any]]] = {
     "wins-list": _wins_list,
     "wins-add": _wins_add,
     "wins-delete": _wins_delete,
+    "send-packet": _send_packet,
 }
