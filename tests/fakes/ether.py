@@ -23,6 +23,7 @@ from pydaemons.netbios.node.subnet import Interface
 from pydaemons.netbios.node.tunables import NetbiosTunables
 from pydaemons.netbios.node.winsdb import WinsDb
 
+PORTS = (137, 138)
 EPOCH = 1_700_000_000.0
 
 
@@ -60,7 +61,7 @@ class Station:
     other: list[Effect] = field(default_factory=list)
     stored: dict[bytes, bytes] = field(default_factory=dict)
     left: bool = False
-    origins: dict[tuple[Address, str], Origin] = field(default_factory=dict)
+    origins: dict[tuple[Address, Address], Origin] = field(default_factory=dict)
 
 
 class Ether:
@@ -137,16 +138,16 @@ class Ether:
         for host in self.hosts:
             if host.address == to:
                 host.got.append((source, data))
-        if to.port != 137:
+        if to.port not in PORTS:
             return
         for station in list(self.stations):
             for address in station.addresses:
                 same_net = address.rpartition(".")[0] == to.host.rpartition(".")[0]
                 if address == to.host or (to.host.endswith(".255") and same_net):
-                    key = source, address
+                    key = source, Address(address, to.port)
                     origin = station.origins.get(key)
                     if origin is None:
-                        origin = Origin(Transport.UDP, source, Address(address, 137))
+                        origin = Origin(Transport.UDP, source, key[1])
                         station.origins[key] = origin
                     answer = station.node.receive(data, origin, self.now)
                     self._drain(station)
@@ -157,8 +158,8 @@ class Ether:
         for effect in station.node.drain():
             self.on_effect(station, effect)
             match effect:
-                case Send(to=to, data=data, source=source):
-                    self.carry(data, Address(source or station.addresses[0], 137), to)
+                case Send(to=to, data=data, source=source, source_port=port):
+                    self.carry(data, Address(source or station.addresses[0], port or 137), to)
                 case Reply(origin=origin, data=data):
                     self.carry(data, origin.local, origin.peer)
                 case Log(message=message):

@@ -44,7 +44,7 @@ from pydaemons.nmbd.control import interface
 from pydaemons.nmbd.files import Files, take_handover
 from pydaemons.nmbd.hooks import Hooks
 from pydaemons.nmbd.interfaces import Watch, find, host_name
-from pydaemons.nmbd.listeners import Listeners
+from pydaemons.nmbd.listeners import DATAGRAM_SERVICE, Listeners
 from pydaemons.nmbd.localpackets import SOCKET as UNEXPECTED
 from pydaemons.nmbd.localpackets import LocalPackets
 from pydaemons.nmbd.settings import PynmbdConfiguration
@@ -162,7 +162,8 @@ class PynmbdDaemon(Daemon):
             self.configuration.tunables, self.name, driver.loop, log=shell.log, changed=self._written
         )
         self._files.load_lmhosts(shell.arguments.hosts)
-        self._listeners = Listeners(driver, shell.inherited, standard_input=self._started_by_super_server())
+        self._names = Listeners(driver, shell.inherited, standard_input=self._started_by_super_server())
+        self._datagrams = Listeners(driver, shell.inherited, name=DATAGRAM_SERVICE)
         self._local = LocalPackets(f"{shell.run_dir}/{UNEXPECTED}", shell.log, driver.post)
         self._local.limit = self.configuration.smb.unexpected_clients
         await self._local.open()
@@ -273,12 +274,14 @@ class PynmbdDaemon(Daemon):
         while True:
             smb, tunables = self.configuration.smb, self.configuration.tunables
             try:
-                self._listeners.open(self._wildcard(), tunables.nmb_port, find(smb.interfaces))
+                found = find(smb.interfaces)
+                self._names.open(self._wildcard(), tunables.nmb_port, found)
+                self._datagrams.open(self._wildcard(), tunables.dgram_port, found)
             except BindError as error:
                 if str(error) != said:
                     said = str(error)
                     shell.log.warning(f"{said}; trying again every {RETRY:.0f} s")
-                shell.notify.status(f"waiting for its socket: {said}", read_clock().mono)
+                shell.notify.status(f"waiting for its sockets: {said}", read_clock().mono)
                 await asyncio.sleep(RETRY)
             else:
                 return
@@ -321,7 +324,8 @@ class PynmbdDaemon(Daemon):
 
     def _move_sockets(self, found: tuple[Interface, ...]) -> None:
         try:
-            self._listeners.move(self._wildcard(), found)
+            self._names.move(self._wildcard(), found)
+            self._datagrams.move(self._wildcard(), found)
         except BindError as error:
             self._shell.log.error(str(error))
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The sockets of the name service. Read open and follow.
+"""The sockets of the name service and of the datagram service. Read open and follow.
 
 Usually one on 0.0.0.0: packet information says which address a packet came to and chooses whence one leaves,
 so that one socket serves every interface, broadcasts included. With `bind interfaces only` there are two for
@@ -21,7 +21,8 @@ from pydaemons.kit.streams import StreamListener
 from pydaemons.netbios.node.subnet import Interface
 
 NAME_SERVICE = "netbios-ns"
-"""What a .socket unit calls the name service's socket, as services(5) does."""
+DATAGRAM_SERVICE = "netbios-dgm"
+"""What .socket units call the sockets of the two services, as services(5) does."""
 WILDCARD = "0.0.0.0"
 
 

@@ -69,7 +69,7 @@ def test_an_answer_to_a_request_of_ours_stays_with_us():
 
 
 def sent(station: Station, kind: int, data: bytes, to: str) -> Send:
-    station.node.local.send(kind, data, Address(to, 137), name_port=137)
+    station.node.local.send(kind, data, Address(to, 137), source_port=137 + kind)
     (effect,) = (effect for effect in station.node.drain() if isinstance(effect, Send))
     return effect
 
@@ -110,7 +110,7 @@ def test_a_datagrams_source_becomes_ours():
 def test_what_makes_no_sense_is_not_sent(kind, data, to):
     _, station = node()
     with pytest.raises(ValueError, match=r"."):
-        station.node.local.send(kind, data, Address(to, 137), name_port=137)
+        station.node.local.send(kind, data, Address(to, 137), source_port=137 + kind)
     assert list(station.node.drain()) == []
 
 
@@ -118,4 +118,4 @@ def test_without_a_network_nothing_can_be_sent():
     ether = Ether()
     station = ether.add(Settings("ALPHA"))
     with pytest.raises(ValueError, match="no network"):
-        station.node.local.send(NAME_KIND, query("X#20"), Address("10.0.0.9", 137), name_port=137)
+        station.node.local.send(NAME_KIND, query("X#20"), Address("10.0.0.9", 137), source_port=137)

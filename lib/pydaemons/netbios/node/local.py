@@ -14,7 +14,7 @@ from ipaddress import IPv4Address
 from pydaemons.engine.effects import Effect, Send
 from pydaemons.engine.protocol import Address, Origin, Transport
 from pydaemons.netbios import nspacket
-from pydaemons.netbios.codes import DATAGRAM_PORT, LONGEST_DATAGRAM, RESPONSE
+from pydaemons.netbios.codes import LONGEST_DATAGRAM, RESPONSE
 from pydaemons.netbios.node.events import DATAGRAM_KIND, NAME_KIND, LocalPacket
 from pydaemons.netbios.node.subnet import Subnet, Subnets
 from pydaemons.wire.errors import WireError
@@ -45,9 +45,9 @@ class Local:
         self._emit(LocalPacket(NAME_KIND, id_, data, origin.peer))
         return True
 
-    def send(self, kind: int, data: bytes, to: Address, *, name_port: int) -> str:
-        """Send a packet from our port and from the interface next to `to`; its address. ValueError says what
-        is wrong with it. Of a datagram, source address and port become ours."""
+    def send(self, kind: int, data: bytes, to: Address, *, source_port: int) -> str:
+        """Send a packet from our port `source_port` and from the interface next to `to`; its address.
+        ValueError says what is wrong with it. Of a datagram, source address and port become ours."""
         if len(data) > LONGEST_DATAGRAM:
             raise ValueError(f"a packet of {len(data)} bytes, and {LONGEST_DATAGRAM} are allowed")
         subnet = self._nearest(to.host)
@@ -57,15 +57,13 @@ class Local:
                 nspacket.unpack(data)
             except WireError as error:
                 raise ValueError(f"no name service packet: {error}") from None
-            port = name_port
         elif kind == DATAGRAM_KIND:
             if len(data) < DATAGRAM_HEADER or data[0] not in DATAGRAM_TYPES:
                 raise ValueError("no NetBIOS datagram")
-            port = DATAGRAM_PORT
-            data = data[:4] + subnet.address + port.to_bytes(2, "big") + data[10:]
+            data = data[:4] + subnet.address + source_port.to_bytes(2, "big") + data[10:]
         else:
             raise ValueError("neither a name service packet nor a datagram")
-        self._emit(Send(Transport.UDP, to, data, source=source, source_port=port))
+        self._emit(Send(Transport.UDP, to, data, source=source, source_port=source_port))
         return source
 
     def _nearest(self, host: str) -> Subnet:

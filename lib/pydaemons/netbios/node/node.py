@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A NetBIOS node as an engine: what comes in on port 137 goes to its part. Read Node.receive first.
+"""A NetBIOS node as an engine: what comes in on ports 137 and 138 goes to its part. Read Node.receive first.
 
 A packet meets, in this order: who may ask at all (subnet), the prepared answers about our own names (query),
 on a WINS server the two frequent requests as they stand (wins), and only then the full decoding and the rules
-for everything else.
+for everything else. What comes in on port 138 goes to `mailslots`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Network
 from struct import Struct
+from typing import Protocol
 
 from pydaemons.engine.effects import Effect, Leave, Level, Log
 from pydaemons.engine.entropy import Entropy
@@ -32,6 +33,7 @@ from pydaemons.netbios.node.exchange import Exchanges
 from pydaemons.netbios.node.handover import BELIEVED_FOR, Handover
 from pydaemons.netbios.node.lmhosts import Host
 from pydaemons.netbios.node.local import Local
+from pydaemons.netbios.node.mailslots import Mailslots
 from pydaemons.netbios.node.names import Holding, NameTable, State
 from pydaemons.netbios.node.query import NB_IN, Answers
 from pydaemons.netbios.node.rules import Rules
@@ -57,6 +59,13 @@ _REFRESHES = frozenset((Opcode.REFRESH, Opcode.REFRESH_9))
 STOP_REPEATS = 3
 STOP_INTERVAL = 0.25
 """A release is broadcast as often as a registration (RFC 1002 section 5.1.1.4)."""
+
+
+class Timed(Protocol):
+    """A part of a node that has deadlines."""
+
+    def tick(self, now: Now) -> None: ...
+    def deadline(self) -> float | None: ...
 
 
 class Node:
@@ -92,6 +101,7 @@ class Node:
         self._sources: dict[Origin, Source] = {}
         self._allow: tuple[IPv4Network, ...] = ()
         self._wins_allow: tuple[IPv4Network, ...] = ()
+        self._dgram_allow: tuple[IPv4Network, ...] = ()
         self._denying = False
         """An unknown WINS name needs no further look: nobody else is asked."""
         self._rate = 1.0
@@ -111,6 +121,15 @@ class Node:
             log=self._log,
         )
         self.counts = self.rules.counts
+        self.mailslots = Mailslots(
+            self.subnets,
+            self.names,
+            port=tunables.dgram_port,
+            silent=lambda: self._answers.silent,
+            emit=self._effects.append,
+            entropy=entropy,
+        )
+        self._timed: list[Timed] = [self.exchanges, self.names, self.client]
         self._before = before
         self._stop_at: float | None = None
         self._stop_left = STOP_REPEATS
@@ -123,17 +142,20 @@ class Node:
             answers=lambda: self.counts.answered,
             bad_packets=lambda: self.counts.bad,
             refused_packets=lambda: self.counts.refused,
+            datagrams=lambda: self.mailslots.counts.received,
+            datagrams_sent=lambda: self.mailslots.counts.sent,
+            bad_datagrams=lambda: self.mailslots.counts.bad,
         )
 
     # ---- the packet path
 
     def receive(self, data: bytes, origin: Origin, now: Now) -> bytes | None:
-        """A datagram on the name port."""
+        """A datagram on the name port or the datagram port."""
         source = self._sources.get(origin) or self._meet(origin, now)
         counts = self.counts
         counts.packets += 1
         if source.tokens < 1.0 and not self._refill(source, now):
-            if not self.local.awaited or not self.local.take(data, origin):
+            if source.datagrams or not self.local.awaited or not self.local.take(data, origin):
                 counts.refused += 1
             return None
         source.tokens -= 1.0
@@ -141,6 +163,10 @@ class Node:
         if tail is not None:
             counts.answered += 1
             return data[:2] + tail
+        if source.datagrams:
+            self._deadline_stale = True
+            self.mailslots.receive(data, origin, source, now)
+            return None
         wins = self.wins
         answer: bytes | None
         if wins is not None:
@@ -177,11 +203,16 @@ class Node:
 
     def _meet(self, origin: Origin, now: Now) -> Source:
         """Decide about a source on its first packet."""
+        datagrams = origin.local.port == self.mailslots.port
         standing, subnet = self.subnets.admit(
-            origin, port=self.exchanges.port, allow=self._allow, wins_allow=self._wins_allow
+            origin,
+            port=origin.local.port,
+            allow=self._allow,
+            wins_allow=self._dgram_allow if datagrams else self._wins_allow,
         )
         source = Source(standing, subnet, 0.0 if standing is Standing.REFUSED else self._burst, now.mono)
-        if standing is Standing.FULL and subnet is not None:
+        source.datagrams = datagrams
+        if standing is Standing.FULL and subnet is not None and not datagrams:
             source.answers = self._prepared_for(subnet)
         if len(self._sources) >= SOURCES:
             self._sources.clear()
@@ -201,9 +232,8 @@ class Node:
     def tick(self, now: Now) -> None:
         """The deadline passed."""
         self._deadline_stale = True
-        self.exchanges.tick(now)
-        self.names.tick(now)
-        self.client.tick(now)
+        for part in self._timed:
+            part.tick(now)
         if self.wins is not None:
             self.wins.tick(now)
         if self._stop_at is not None and now.mono >= self._stop_at:
@@ -213,13 +243,8 @@ class Node:
         """When `tick` is wanted."""
         if self._deadline_stale:
             self._deadline_stale = False
-            times = (
-                self.exchanges.deadline(),
-                self.names.deadline(),
-                self.client.deadline(),
-                self.wins.deadline() if self.wins is not None else None,
-                self._stop_at,
-            )
+            times = [part.deadline() for part in self._timed]
+            times += (self.wins.deadline() if self.wins is not None else None, self._stop_at)
             self._deadline = min((at for at in times if at is not None), default=None)
         return self._deadline
 
@@ -326,6 +351,7 @@ class Node:
         # our WINS servers challenge us as well as answer us, wherever they are
         self._allow = _networks(tunables.allow) + _networks(self.client.hosts())
         self._wins_allow = _networks(tunables.wins_allow) if self.settings.wins_support else ()
+        self._dgram_allow = _networks(tunables.dgram_allow)
         if self.wins is not None:
             self.wins.retune()
         self._sources.clear()

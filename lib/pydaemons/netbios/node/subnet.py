@@ -50,14 +50,14 @@ class Standing(IntEnum):
     REFUSED = 0
     """Nothing, not even a refusal."""
     WINS = 1
-    """The WINS server's answers, and answers to our own requests."""
+    """The WINS server's answers, and answers to our own requests; on the datagram port: to be heard."""
     FULL = 2
 
 
 class Source:
     """What is known of one peer and local address: kept per Origin, so that it is looked up once."""
 
-    __slots__ = ("answers", "filled", "standing", "subnet", "tokens")
+    __slots__ = ("answers", "datagrams", "filled", "standing", "subnet", "tokens")
 
     def __init__(self, standing: Standing, subnet: Subnet | None, tokens: float, filled: float) -> None:
         self.standing = standing
@@ -68,6 +68,8 @@ class Source:
         self.tokens = tokens
         """Packets it may still send at once (a token bucket, filled when it runs dry)."""
         self.filled = filled
+        self.datagrams = False
+        """It speaks to our datagram port."""
 
 
 LOOPBACK = IPv4Network("127.0.0.0/8")
@@ -110,8 +112,8 @@ class Subnets:
         allow: Iterable[IPv4Network],
         wins_allow: Iterable[IPv4Network],
     ) -> tuple[Standing, Subnet | None]:
-        """What packets from `origin` may have, and the network they count to. `port` is our name port: a
-        packet of ours that came back is nobody's request."""
+        """What packets from `origin` may have, and the network they count to. `port` is the one of ours that
+        they came to: a packet that left from there is our own come back, and nobody's request."""
         host = origin.peer.host
         try:
             address = IPv4Address(host)

@@ -18,6 +18,9 @@ class NetbiosTunables(Tunables, prefix="net.netbios"):
     """One attribute each; see tunables.declare."""
 
     nmb_port = tunable(Int(1, 65535), 137, effect=Effect.AT_RESTART, doc="UDP port of the name service.")
+    dgram_port = tunable(
+        Int(1, 65535), 138, effect=Effect.AT_RESTART, doc="UDP port of the datagram service."
+    )
     max_ttl = tunable(
         Seconds(60, 0x7FFFFFFF),
         259200,
@@ -80,6 +83,13 @@ class NetbiosTunables(Tunables, prefix="net.netbios"):
         doc="""WINS server: networks whose hosts may register and look up names though they
         are not on a network of ours. The default is the private address ranges.""",
     )
+    dgram_allow = tunable(
+        List(ClientPattern()),
+        PRIVATE,
+        doc="""Networks whose datagrams (announcements from other networks, masters reporting to
+        a domain master) are heard though they are not on a network of ours. They are never answered with more
+        bytes than they sent. The default is the private address ranges.""",
+    )
     refused_names = tunable(
         List(Text(15)),
         ("WPAD", "ISATAP", "*"),
@@ -91,6 +101,11 @@ class NetbiosTunables(Tunables, prefix="net.netbios"):
     packets = state(Int(0, 2**63 - 1), doc="Packets received.")
     answers = state(Int(0, 2**63 - 1), doc="Answers sent.")
     bad_packets = state(Int(0, 2**63 - 1), doc="Packets that were no name service packets.")
+    datagrams = state(Int(0, 2**63 - 1), doc="Datagrams of the datagram service received.")
+    datagrams_sent = state(Int(0, 2**63 - 1), doc="Datagrams of the datagram service sent.")
+    bad_datagrams = state(
+        Int(0, 2**63 - 1), doc="Packets on the datagram port that held no datagram or no mailslot write."
+    )
     refused_packets = state(
         Int(0, 2**63 - 1), doc="Packets dropped because of where they came from or how many."
     )

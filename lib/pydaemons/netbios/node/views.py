@@ -167,6 +167,7 @@ def _wins_delete(node: Node, arguments: Mapping[str, Any], now: Now) -> dict[str
 
 
 def _stats(node: Node, arguments: Mapping[str, Any], now: Now) -> dict[str, Any]:
+    slots = node.mailslots.counts
     return {
         "packets": node.counts.packets,
         "answers": node.counts.answered,
@@ -178,6 +179,14 @@ def _stats(node: Node, arguments: Mapping[str, Any], now: Now) -> dict[str, Any]
         "wins names": len(node.db),
         "own names": len(node.names),
         "passed to local programs": node.local.given,
+        "datagrams": slots.received,
+        "datagrams sent": slots.sent,
+        "datagrams bad": slots.bad,
+        "datagrams not for us": slots.not_for_us,
+        "datagrams in our name": slots.ours,
+        "datagrams unhandled": slots.unhandled,
+        "datagrams incomplete": node.mailslots.fragments.dropped,
+        "answers kept back": slots.too_long,
     }
 
 
@@ -194,11 +203,14 @@ def _send_packet(node: Node, arguments: Mapping[str, Any], now: Now) -> dict[str
         host = str(IPv4Address(arguments.get("to", "")))
     except ValueError as error:
         raise AskedWrongly(str(error)) from None
-    port = int(arguments.get("port") or (NAME_PORT if kind == NAME_KIND else DATAGRAM_PORT))
+    usual, ours = (
+        (NAME_PORT, node.exchanges.port) if kind == NAME_KIND else (DATAGRAM_PORT, node.mailslots.port)
+    )
+    port = int(arguments.get("port") or usual)
     if not 0 < port < 65536:
         raise AskedWrongly(f"{port} is no port")
     try:
-        source = node.local.send(kind, data, Address(host, port), name_port=node.exchanges.port)
+        source = node.local.send(kind, data, Address(host, port), source_port=ours)
     except ValueError as error:
         raise AskedWrongly(str(error)) from None
     return {"sent": len(data), "source": source}
