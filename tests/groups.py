@@ -1,28 +1,37 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs the groups of tests one after the other with a line for each, and sums them up. Called by tests/run.
+"""Runs the groups of tests side by side, with a line for each, and sums them up. Called by tests/run.
 
-A group is a folder of tests/ with test files in it: house first, then one per package of lib/, e2e last. Each
-runs in a pytest of its own with a time limit, so that one hanging test cannot take the others along.
+A group is a folder of tests/ with test files in it: house, one per package of lib/, and e2e, where each file
+is a job of its own (its hosts are namespaces nobody else sees). Every job is a pytest of its own with a time
+limit, so that one hanging test cannot take the others along. Most of e2e's time is spent waiting, so there
+are more jobs at once than processors; the longest of the last run begin first. `--jobs 1` runs one after the
+other.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parent
-FIRST, LAST = ("house",), ("e2e",)
-GROUP_LIMIT, TOTAL_LIMIT = 900.0, 1800.0
-"""Seconds. All of it takes some five minutes on two idle cores. The limits are for what hangs, which is a
-failure with a stack dump; slow machines exist."""
+E2E = "e2e"
+JOB_LIMIT, TOTAL_LIMIT = 900.0, 1800.0
+"""Seconds. All of it takes some minutes on two cores. The limits are for what hangs, which is a failure with
+a stack dump; slow machines exist."""
+
+USAGE = "usage: tests/run [--jobs N] [GROUP...] [-- PYTEST-ARGUMENT...]"
 
 
 @dataclass
@@ -42,10 +51,62 @@ class Result:
         return f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"
 
 
+@dataclass(frozen=True)
+class Job:
+    """One pytest: a group, or one file of e2e."""
+
+    name: str
+    path: Path
+
+
 def all_groups() -> list[str]:
+    """house first, e2e last, as they are written down and asked for."""
     found = {path.relative_to(TESTS).parts[0] for path in TESTS.rglob("test_*.py") if path.parent != TESTS}
-    middle = sorted(found.difference(FIRST, LAST))
-    return [*(g for g in FIRST if g in found), *middle, *(g for g in LAST if g in found)]
+    return sorted(found, key=lambda group: (group != "house", group == E2E, group))
+
+
+def jobs_of(groups: list[str]) -> Iterator[Job]:
+    for group in groups:
+        if group == E2E:
+            for path in sorted((TESTS / group).glob("test_*.py")):
+                yield Job(f"{group}/{path.stem.removeprefix('test_')}", path)
+        else:
+            yield Job(group, TESTS / group)
+
+
+class Durations:
+    """How long each job took last time, in seconds by name; a file in the cache of tests/run, if there is
+    one."""
+
+    def __init__(self) -> None:
+        cache = os.environ.get("PYDAEMONS_TESTS_CACHE")
+        self._path = Path(cache, "durations.json") if cache else None
+        self._known: dict[str, float] = {}
+        if self._path is not None and self._path.exists():
+            try:
+                self._known = {str(k): float(v) for k, v in json.loads(self._path.read_text()).items()}
+            except (ValueError, AttributeError, TypeError, OSError):
+                pass  # a guess is all it is for
+
+    def longest_first(self, jobs: list[Job]) -> list[Job]:
+        """A job never run is taken for a long one, a large file for longer than a small one."""
+
+        def weight(job: Job) -> tuple[float, int]:
+            return self._known.get(job.name, 60.0), job.path.stat().st_size
+
+        return sorted(jobs, key=weight, reverse=True)
+
+    def keep(self, name: str, seconds: float) -> None:
+        self._known[name] = round(seconds, 1)
+
+    def save(self) -> None:
+        if self._path is not None:
+            fresh = self._path.with_suffix(f".{os.getpid()}")
+            try:
+                fresh.write_text(json.dumps(self._known, indent=1))
+                fresh.replace(self._path)
+            except OSError:
+                pass
 
 
 def read_report(report: Path) -> Result:
@@ -75,63 +136,117 @@ def stop(process: subprocess.Popen[bytes]) -> None:
             continue
 
 
-def run_group(group: str, arguments: list[str], limit: float) -> tuple[Result, str]:
-    """The counts, and what there is to read when something failed."""
+class Running:
+    """The processes at work, so that an interrupt ends them all; after `end` no more are started."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._processes: set[subprocess.Popen[bytes]] = set()
+        self._ended = False
+
+    def run(self, command: list[str], output: Path, limit: float) -> int | None:
+        """The exit code, or None when it was not finished in time."""
+        with open(output, "wb") as sink, self._lock:
+            if self._ended:
+                return -signal.SIGINT
+            process = subprocess.Popen(
+                command, cwd=TESTS.parent, stdout=sink, stderr=subprocess.STDOUT, start_new_session=True
+            )
+            self._processes.add(process)
+        try:
+            return process.wait(limit)
+        except subprocess.TimeoutExpired:
+            stop(process)
+            return None
+        finally:
+            with self._lock:
+                self._processes.discard(process)
+
+    def end(self) -> None:
+        with self._lock:
+            self._ended = True
+            left = list(self._processes)
+        for process in left:
+            stop(process)
+
+
+def run_job(job: Job, arguments: list[str], running: Running, until: float) -> tuple[Result, str, float]:
+    """The counts, what there is to read when something failed, and the seconds it took."""
+    begun = time.monotonic()
+    limit = min(JOB_LIMIT, max(until - begun, 1.0))
     with tempfile.TemporaryDirectory(prefix="pydaemons-tests-") as folder:
         report, output = Path(folder, "report.xml"), Path(folder, "output")
         command = [
             *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--color=no"),
-            *("-o", "faulthandler_timeout=120", f"--junitxml={report}", *arguments, str(TESTS / group)),
+            *("-o", "faulthandler_timeout=120", f"--junitxml={report}", *arguments, str(job.path)),
         ]
-        timed_out = False
-        with open(output, "wb") as sink:
-            process = subprocess.Popen(
-                command, cwd=TESTS.parent, stdout=sink, stderr=subprocess.STDOUT, start_new_session=True
-            )
-            try:
-                code = process.wait(limit)
-            except subprocess.TimeoutExpired:
-                timed_out = True
-                stop(process)
-                code = process.returncode
-            except BaseException:
-                stop(process)
-                raise
+        code = running.run(command, output, limit)
         text = output.read_text(errors="replace")
         result = read_report(report) if report.exists() else Result()
-    if timed_out:
+    if code is None:
         result.failed += 1
-        text += f"\n{group}: not finished after {limit:.0f} s, ended\n"
+        text += f"\n{job.name}: not finished after {limit:.0f} s, ended\n"
     elif code not in (0, 5) and not result.failed:  # 5: nothing collected, say by -k
         result.failed += 1
-        text += f"\n{group}: pytest exited with {code}\n"
-    return result, text if result.failed else ""
+        text += f"\n{job.name}: pytest exited with {code}\n"
+    return result, text if result.failed else "", time.monotonic() - begun
+
+
+def run_all(jobs: list[Job], arguments: list[str], at_once: int) -> Result:
+    total, durations, running = Result(), Durations(), Running()
+    until = time.monotonic() + TOTAL_LIMIT
+    width = max((len(job.name) for job in jobs), default=0)
+    with ThreadPoolExecutor(at_once) as pool:
+        futures = {
+            pool.submit(run_job, job, arguments, running, until): job for job in durations.longest_first(jobs)
+        }
+        try:
+            for done, future in enumerate(as_completed(futures), start=1):
+                job = futures[future]
+                result, text, seconds = future.result()
+                print(f"[{done:>2}/{len(jobs)}] {job.name:<{width}}  {result}  ({seconds:.1f} s)", flush=True)
+                if text:
+                    print(text, flush=True)
+                total.add(result)
+                durations.keep(job.name, seconds)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            running.end()
+            raise
+    if not arguments:  # a chosen few say nothing about the whole
+        durations.save()
+    return total
 
 
 def main(words: list[str]) -> int:
     split = words.index("--") if "--" in words else len(words)
     wanted, arguments = words[:split], words[split + 1 :]
+    at_once = (os.cpu_count() or 1) + 1
+    if wanted[:1] == ["--jobs"]:
+        if len(wanted) < 2 or not wanted[1].isdigit() or not int(wanted[1]):
+            print(f"tests/run: --jobs wants a number from 1\n{USAGE}", file=sys.stderr)
+            return 2
+        at_once, wanted = int(wanted[1]), wanted[2:]
     known = all_groups()
     if unknown := sorted(set(wanted) - set(known)):
         print(f"tests/run: no group {', '.join(unknown)}; there are: {' '.join(known)}", file=sys.stderr)
         return 2
-    total, begun = Result(), time.monotonic()
-    for group in [g for g in known if g in wanted or not wanted]:
-        print(f"{group:<12}", end="", flush=True)
-        start = time.monotonic()
-        left = TOTAL_LIMIT - (start - begun)
-        result, text = run_group(group, arguments, min(GROUP_LIMIT, max(left, 1.0)))
-        print(f"{result}  ({time.monotonic() - start:.1f} s)", flush=True)
-        if text:
-            print(text, flush=True)
-        total.add(result)
+    begun = time.monotonic()
+    jobs = list(jobs_of([group for group in known if group in wanted or not wanted]))
+    total = run_all(jobs, arguments, at_once)
     for reason, count in total.reasons.most_common():
         print(f"skipped {count}: {reason}")
+    print(f"{len(jobs)} jobs, {at_once} at once, in {time.monotonic() - begun:.0f} s")
     print(total)
     return 1 if total.failed or not (total.passed or total.skipped) else 0
 
 
+def terminated(number: int, _frame: object) -> None:
+    sys.exit(128 + number)  # on the way out the jobs under way are ended
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, terminated)
     try:
         sys.exit(main(sys.argv[1:]))
     except KeyboardInterrupt:

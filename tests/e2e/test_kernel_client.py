@@ -454,4 +454,4 @@ def test_nothing_on_the_wire_was_malformed(served, pair):
         locker.unlock(0, 1)
     path = served.wire.finish()
     assert calls(path, "nlm", "frame.number")
-    assert not calls(path, "_ws.malformed || _ws.expert.severity >= 0x800000", "frame.number")
+    assert not calls(path, "rpc && (_ws.malformed || _ws.expert.severity >= 0x800000)", "frame.number")

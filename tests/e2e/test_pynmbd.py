@@ -141,7 +141,7 @@ def test_a_samba_neighbour_and_we_get_along_and_no_frame_of_ours_is_malformed(
     wait_for(lambda: "PEER#20" not in wins_names(lab.h1), what="nmbd to release its names")
     path = capture.finish()
     bad = subprocess.run(
-        ["tshark", "-r", path, "-Y", f"ip.src == {lab.h1.address} && _ws.malformed"],
+        ["tshark", "-r", path, "-Y", f"ip.src == {lab.h1.address} && nbns && _ws.malformed"],
         capture_output=True,
         text=True,
         timeout=120,

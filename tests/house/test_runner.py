@@ -3,13 +3,17 @@
 
 from __future__ import annotations
 
+import json
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
 import groups
+from hosts.waiting import wait_for
 from house.tree import LIB, ROOT, TESTS
 
 SAMPLE = """
@@ -38,35 +42,61 @@ def sample(tmp_path, monkeypatch):
         (tmp_path / "tests" / name / "test_sample.py").write_text(text)
     (tmp_path / "tests" / "hosts").mkdir()
     monkeypatch.setattr(groups, "TESTS", tmp_path / "tests")
+    monkeypatch.setenv("PYDAEMONS_TESTS_CACHE", str(tmp_path))
     return tmp_path / "tests"
+
+
+def run_alpha(sample, arguments, limit):
+    job = groups.Job("alpha", sample / "alpha")
+    result, text, seconds = groups.run_job(job, arguments, groups.Running(), time.monotonic() + limit)
+    assert seconds > 0
+    return result, text
 
 
 def test_the_house_comes_first_and_the_end_to_end_tests_last(sample):
     assert groups.all_groups() == ["house", "alpha", "e2e"]
 
 
+def test_each_file_of_the_end_to_end_tests_is_a_job(sample):
+    (sample / "e2e" / "test_other.py").write_text("def test_two(): pass")
+    assert [job.name for job in groups.jobs_of(["house", "e2e"])] == ["house", "e2e/other", "e2e/sample"]
+
+
+def test_what_took_longest_the_last_time_begins_first(sample):
+    jobs = list(groups.jobs_of(["house", "alpha", "e2e"]))
+    (sample.parent / "durations.json").write_text('{"house": 3, "e2e/sample": 100, "gone": 7}')
+    assert [job.name for job in groups.Durations().longest_first(jobs)] == ["e2e/sample", "alpha", "house"]
+
+
+@pytest.mark.parametrize("rubbish", ["", "[]", '{"house": []}', "{"])
+def test_a_record_of_durations_that_cannot_be_read_is_done_without(sample, rubbish):
+    (sample.parent / "durations.json").write_text(rubbish)
+    assert groups.main(["--jobs", "1", "house"]) == 0
+    assert json.loads((sample.parent / "durations.json").read_text())["house"] > 0
+
+
 def test_a_group_is_counted_and_a_broken_fixture_is_a_failure(sample):
-    result, text = groups.run_group("alpha", [], 60)
+    result, text = run_alpha(sample, [], 60)
     assert str(result) == "1 passed, 2 failed, 2 skipped"
     assert result.reasons["no such peer"] == 1
     assert "test_fails" in text
 
 
 def test_a_group_without_a_fault_says_nothing(sample):
-    result, text = groups.run_group("alpha", ["-k", "passes or skipped"], 60)
+    result, text = run_alpha(sample, ["-k", "passes or skipped"], 60)
     assert (str(result), text) == ("1 passed, 0 failed, 1 skipped", "")
 
 
 def test_a_group_that_hangs_is_ended_and_is_a_failure(sample):
     (sample / "alpha" / "test_sample.py").write_text("import time\ndef test_hangs(): time.sleep(600)")
-    result, text = groups.run_group("alpha", [], 2)
+    result, text = run_alpha(sample, [], 2)
     assert result.failed == 1
     assert "not finished after 2 s, ended" in text
 
 
 def test_a_group_that_cannot_be_read_is_a_failure(sample):
     (sample / "alpha" / "test_sample.py").write_text("import nowhere_to_be_found")
-    result, text = groups.run_group("alpha", [], 60)
+    result, text = run_alpha(sample, [], 60)
     assert result.failed == 1
     assert "nowhere_to_be_found" in text
 
@@ -78,9 +108,32 @@ def test_the_sum_is_the_last_line_and_decides_the_exit_code(sample, capsys):
     assert capsys.readouterr().out.splitlines()[-1] == "1 passed, 0 failed, 0 skipped"
 
 
+def test_an_interrupt_ends_the_jobs_under_way(sample):
+    (sample / "alpha" / "test_sample.py").write_text(
+        "import os, pathlib, time\ndef test_waits():\n"
+        f"    pathlib.Path({str(sample / 'pid')!r}).write_text(str(os.getpid()))\n    time.sleep(600)"
+    )
+    runner = [sys.executable, "-c", "import groups, pathlib, sys; groups.TESTS = pathlib.Path(sys.argv[1]); "]
+    runner[-1] += "sys.exit(groups.main(['alpha']))"
+    process = subprocess.Popen(
+        [*runner, sample], env={**os.environ, "PYTHONPATH": str(TESTS)}, stderr=subprocess.DEVNULL
+    )
+    wait_for((sample / "pid").exists, what="the test to be under way")
+    os.kill(process.pid, signal.SIGINT)
+    assert process.wait(60) != 0
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((sample / "pid").read_text() or "0") or 1 << 30, 0)
+
+
 def test_a_group_there_is_not_is_a_usage_error(sample, capsys):
     assert groups.main(["beta"]) == 2
     assert "house alpha e2e" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["--jobs"], ["--jobs", "0"], ["--jobs", "many"]])
+def test_jobs_wants_a_number(sample, capsys, words):
+    assert groups.main(words) == 2
+    assert "wants a number" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("ci", "code", "said"), [("true", 1, "a skip is an error"), ("", 0, "1 skipped")])
