@@ -128,7 +128,9 @@ def test_a_client_that_is_down_holds_nothing_up_and_is_told_later(lab):
     lab.h1.new_boot_id()  # as after a reboot: its journal of locks is of no use
     lab.unplug(lab.h2)
     server = peers.start_pylockd(lab.h1, EMBEDDED)
-    assert (server.state_dir / "sm.bak" / lab.h2.address).exists()
+    wait_for(
+        (server.state_dir / "sm.bak" / lab.h2.address).exists, what="h2 to be on the list of those to tell"
+    )
     monitor = Monitor(lab.h2)
     lab.unplug(lab.h2, back=True)
     assert monitor.wait()[0] == "h1"

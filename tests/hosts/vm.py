@@ -224,6 +224,11 @@ class Guest:
     ) -> None:
         self.run(f"mkdir -p {where}; mount.nfs {server}:{export} {where} -o {options}")
 
+    def unmount(self, where: str) -> None:
+        """Once nothing has a file open there: a process that was told to end takes its time."""
+        tries = f"for i in $(seq 100); do umount {where} && exit 0; sleep 0.1; done; exit 1"
+        self.run(f"({tries}) 2>/dev/null || umount {where}")
+
     def locker(self, path: str) -> Locker:
         return Locker(self, path)
 
