@@ -11,7 +11,7 @@ from pathlib import Path
 from house.tree import ROOT, files
 
 LICENCE = "SPDX-License-Identifier: GPL-3.0-or-later"
-NEEDS_NONE = {"LICENSE", "py.typed", ".gitignore"}
+NEEDS_NONE = {"LICENSE", "py.typed", ".gitignore", "changelog", "format"}
 PROSE = {".md"}
 COMMON = {Path(p) for p in ("/", "/tmp", "/root", "/home", "/srv", "/opt", "/usr/src", "/var/tmp", "/mnt")}
 
