@@ -168,7 +168,7 @@ class Pystemd(Side):
         from pydaemons.bnode.effects import StartUnit
         from pydaemons.bnode.model import Restart, Signal
         from pydaemons.bosd.properties import of_process, start_transient_unit
-        from pydaemons.bosd.systemd1 import MANAGER, ROOT, SYSTEMD
+        from pydaemons.bosd.bus import MANAGER, ROOT, SYSTEMD
 
         for name in names:
             unit = f"raw-{name}.service"

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
+from dataclasses import replace
 
 import pytest
 from pystemd.dbusexc import DBusBaseError, DBusDisconnectedError, DBusNoSuchUnitError
@@ -16,20 +16,11 @@ from pydaemons.bnode.effects import StartUnit
 from pydaemons.bnode.events import Connected, Disconnected, Found, Gone, Refused, Started
 from pydaemons.bnode.model import Restart, Signal
 from pydaemons.bosd import systemd1
-from pydaemons.bosd.systemd1 import SERVICE, UNIT, UNITS, Systemd
+from pydaemons.bosd.bus import SERVICE, UNIT, UNITS
+from pydaemons.bosd.systemd1 import Systemd
 
 START = StartUnit("bos-x.service", "x", ("/bin/x",), Restart.ALWAYS, Signal.TERM, 60, 12, 30)
 EXISTS = DBusBaseError(-17, b"org.freedesktop.systemd1.UnitExists", b"Unit bos-x.service was already loaded")
-
-
-class Reply:
-    def __init__(self, body):
-        self.body = body
-
-
-class Empty:
-    def is_empty(self):
-        return True
 
 
 class Message:
@@ -37,71 +28,82 @@ class Message:
 
     def __init__(self, path, *body):
         self.path, self.body = path, list(body)
+        self.unpacked = False
 
     def get_path(self):
         return self.path
 
     def process_reply(self, with_headers):
-        pass
+        self.unpacked = True
 
 
-class Bus:
-    """The few calls that are made; errors on demand."""
+class FakeBus:
+    """A bus.Bus and the manager behind it; `raising` are errors for the next calls of a method, in order."""
 
-    def __init__(self, units=(), properties=()):
-        self.units, self.properties = list(units), dict(properties)
+    def __init__(self, units=(), properties=(), *, refuses=None):
+        self.units, self.properties, self.refuses = list(units), dict(properties), refuses
         self.calls, self.raising = [], []
-        self.ours, self.theirs = socket.socketpair()
+        self.hung_up = self.closed = False
         self.jobs = 0
+        self.ready = lambda: None
 
-    def get_fd(self):
-        return self.ours.fileno()
+    def open(self, changed, job_removed):
+        if self.refuses is not None:
+            raise self.refuses
+        self.changed, self.job_removed = changed, job_removed
+
+    def listen(self, loop, ready):
+        self.ready = ready
 
     def close(self):
-        self.ours.close()
-        self.theirs.close()
+        self.closed = True
 
     def process(self):
-        return Empty()
+        return False
 
-    def get_property(self, destination, path, interface, name, signature):
+    def get(self, path, interface, name, signature):
+        self.calls.append(name.decode())
         return self.properties[path, name]
 
-    def call_method(self, destination, path, interface, method, arguments):
+    def call(self, method, signature=b"", *values):
+        return self.send(method, values)
+
+    def send(self, method, arguments):
         self.calls.append(method.decode())
         if self.raising and self.raising[0][0] == method:
-            raise self.raising.pop(0)[1]
+            error = self.raising.pop(0)[1]
+            self.hung_up = isinstance(error, DBusDisconnectedError)
+            raise error
         if method == b"ListUnitsByPatterns":
-            return Reply(self.units)
+            return self.units
         self.jobs += 1
-        return Reply(b"/job/%d" % self.jobs)
+        return b"/job/%d" % self.jobs
+
+    def done(self, job, result=b"done"):
+        """The manager has finished a job."""
+        self.job_removed(Message(b"/", job, b"/job/%d" % job, b"unit", result))
+
+    @property
+    def orders(self):
+        """What was called to change something."""
+        return [call for call in self.calls if call in ORDERS]
 
 
-class Wired(Systemd):
-    """A Systemd whose connections are the given buses."""
-
-    def __init__(self, loop, report, buses, **folders):
-        super().__init__(loop, report, user=False, **folders)
-        self.buses = buses
-
-    def _open(self):
-        bus = self.buses.pop(0)
-        if isinstance(bus, Exception):
-            raise bus
-        self._bus = bus
-        self._listen()
+ORDERS = ("StartTransientUnit", "StopUnit", "ResetFailedUnit")
 
 
-def run(tmp_path, buses, story, *, wait=0.01):
-    """Run `story(systemd, events)` on a loop; the events reported."""
-    events = []
+def run(tmp_path, buses, *steps, wait=0.01):
+    """Do the steps, each with (systemd, events), with time in between for orders; the events reported."""
+    events, rest = [], list(buses)
 
     async def life():
         loop = asyncio.get_running_loop()
-        systemd = Wired(loop, events.append, buses, log_dir="/l", stop_dir=str(tmp_path))
+        folders = {"log_dir": "/l", "stop_dir": str(tmp_path)}
+        systemd = Systemd(loop, events.append, lambda: rest.pop(0), **folders)
         systemd.connect()
-        story(systemd, events)
-        await asyncio.sleep(wait)
+        for step in steps:
+            step(systemd, events)
+            await asyncio.sleep(wait)
         systemd.close()
 
     asyncio.run(life())
@@ -139,63 +141,130 @@ def test_what_is_there_is_listed_in_one_call_and_dead_units_are_left_out(tmp_pat
         row("bos-c.service", b"inactive"),
     ]
     known = {**properties("bos-a.service", 42), **properties("bos-b.service", 0)}
-    bus = Bus(units, known)
-    (connected,) = run(tmp_path, [bus], lambda systemd, events: None)
+    bus = FakeBus(units, known)
+    (connected,) = run(tmp_path, [bus])
     assert connected == Connected(
         [
             Found("bos-a.service", 42, 1.0, 2, ""),
             Found("bos-b.service", 0, 1.0, 2, "exit-code"),
         ]
     )
-    assert bus.calls == ["ListUnitsByPatterns"]
+    assert bus.calls.count("ListUnitsByPatterns") == 1 and bus.orders == []
 
 
 def test_a_connection_that_fails_is_told_and_tried_again(tmp_path, monkeypatch):
     monkeypatch.setattr(systemd1, "RECONNECT", 0.01)
-    events = run(tmp_path, [DBusDisconnectedError("x"), Bus()], lambda s, e: None, wait=0.1)
+    buses = [FakeBus(refuses=DBusDisconnectedError("x")), FakeBus()]
+    events = run(tmp_path, buses, lambda systemd, events: None, wait=0.1)
     assert [type(event) for event in events] == [Disconnected, Connected]
 
 
-def test_a_connection_that_breaks_under_a_call_is_told(tmp_path):
-    bus = Bus()
+def test_a_connection_that_breaks_under_a_call_is_told_and_its_orders_forgotten(tmp_path):
+    bus = FakeBus()
     bus.raising = [(b"StartTransientUnit", DBusDisconnectedError("gone"))]
 
     def story(systemd, events):
-        bus.theirs.close()
         systemd.start(START)
+        systemd.stop("bos-y.service")
 
-    assert [type(event) for event in run(tmp_path, [bus], story)] == [Connected, Disconnected]
+    events = run(tmp_path, [bus], story)
+    assert [type(event) for event in events] == [Connected, Disconnected]
+    assert bus.orders == ["StartTransientUnit"] and bus.closed
 
 
 def test_a_connection_that_breaks_by_itself_is_told_although_the_library_is_silent(tmp_path, monkeypatch):
     monkeypatch.setattr(systemd1, "RECONNECT", 0.01)
-    bus = Bus()
-    events = run(tmp_path, [bus, Bus()], lambda systemd, events: bus.theirs.close(), wait=0.1)
+    bus = FakeBus()
+
+    def story(systemd, events):
+        bus.hung_up = True
+        bus.ready()
+
+    events = run(tmp_path, [bus, FakeBus()], story, wait=0.1)
     assert [type(event) for event in events] == [Connected, Disconnected, Connected]
 
 
-def test_a_start_is_one_call_and_its_signals_are_reported(tmp_path):
-    bus = Bus()
+def test_a_start_is_one_call_and_what_follows_its_job_is_reported(tmp_path):
+    bus = FakeBus()
 
-    def story(systemd, events):
-        systemd.start(START)
-        systemd._changed(Message(path("bos-x.service"), SERVICE, running(42)))
-        systemd._changed(Message(path("bos-x.service"), UNIT, {b"ActiveState": b"active"}))
+    def follow(systemd, events):
+        bus.changed(Message(path("bos-x.service"), SERVICE, running(42)))
+        bus.changed(Message(path("bos-x.service"), UNIT, {b"ActiveState": b"inactive"}))
+        assert len(events) == 1, "before its job is done a unit is as it was before"
+        bus.done(1)
+        bus.changed(Message(path("bos-x.service"), SERVICE, running(42)))
+        bus.changed(Message(path("bos-x.service"), UNIT, {b"ActiveState": b"active"}))
 
-    events = run(tmp_path, [bus], story)
+    events = run(tmp_path, [bus], lambda systemd, events: systemd.start(START), follow)
     assert bus.calls == ["ListUnitsByPatterns", "StartTransientUnit"]
     assert events[1:] == [Started("bos-x.service", 42, 5.0, 0)]
 
 
+def test_what_comes_while_its_job_is_pending_is_not_even_unpacked(tmp_path):
+    bus = FakeBus()
+
+    def follow(systemd, events):
+        message = Message(path("bos-x.service"), SERVICE, running(42))
+        bus.changed(message)
+        assert not message.unpacked
+
+    run(tmp_path, [bus], lambda systemd, events: systemd.start(START), follow)
+
+
+def test_a_job_that_ends_without_a_process_is_looked_after(tmp_path, monkeypatch):
+    monkeypatch.setattr(systemd1, "LOOK_AGAIN", 0.001)
+    known = {(path("bos-x.service"), name): b"failed" for name in (b"ActiveState", b"SubState")}
+    bus = FakeBus(properties=known)
+    end = lambda systemd, events: bus.done(1, b"failed")  # noqa: E731
+    events = run(tmp_path, [bus], lambda systemd, events: systemd.start(START), end, wait=0.05)
+    assert events[1:] == [Gone("bos-x.service", "failed")]
+
+
+def test_orders_are_carried_out_in_their_sequence_and_others_get_their_turn_in_between(tmp_path):
+    bus = FakeBus()
+    seen = []
+
+    def story(systemd, events):
+        loop = asyncio.get_running_loop()
+        for number in range(5):
+            systemd.start(replace(START, unit=f"bos-{number}.service"))
+        systemd.stop("bos-0.service")
+
+        def look(turns):
+            seen.append(len(bus.orders))
+            if turns:
+                loop.call_soon(look, turns - 1)
+
+        look(20)
+
+    run(tmp_path, [bus], story, wait=0.05)
+    assert bus.orders == ["StartTransientUnit"] * 5 + ["StopUnit"]
+    assert set(range(7)) <= set(seen), "one order a turn"
+
+
+def test_an_answer_that_is_ready_leaves_before_the_call_it_led_to(tmp_path):
+    bus = FakeBus()
+    seen = []
+
+    def story(systemd, events):
+        systemd.start(START)
+        answer = asyncio.get_running_loop().create_future()
+        answer.add_done_callback(lambda _: seen.append(list(bus.orders)))
+        answer.set_result(None)
+
+    run(tmp_path, [bus], story)
+    assert seen == [[]] and bus.orders == ["StartTransientUnit"]
+
+
 def test_a_name_systemd_has_not_let_go_of_is_tried_again(tmp_path):
-    bus = Bus()
+    bus = FakeBus()
     bus.raising = [(b"StartTransientUnit", EXISTS), (b"StartTransientUnit", EXISTS)]
     events = run(tmp_path, [bus], lambda systemd, events: systemd.start(START), wait=0.2)
     assert bus.calls.count("StartTransientUnit") == 3 and len(events) == 1
 
 
 def test_a_unit_systemd_refuses_is_told_with_the_reason(tmp_path):
-    bus = Bus()
+    bus = FakeBus()
     bus.raising = [
         (b"StartTransientUnit", DBusBaseError(-22, b"org.freedesktop.DBus.Error.InvalidArgs", b"bad"))
     ]
@@ -204,13 +273,13 @@ def test_a_unit_systemd_refuses_is_told_with_the_reason(tmp_path):
 
 
 def test_a_failed_unit_is_reset_before_the_next_of_its_name(tmp_path):
-    bus = Bus([row("bos-x.service", b"failed")], properties("bos-x.service", 0))
+    bus = FakeBus([row("bos-x.service", b"failed")], properties("bos-x.service", 0))
     run(tmp_path, [bus], lambda systemd, events: systemd.start(START))
-    assert bus.calls == ["ListUnitsByPatterns", "ResetFailedUnit", "StartTransientUnit"]
+    assert bus.orders == ["ResetFailedUnit", "StartTransientUnit"]
 
 
 def test_stopping_what_systemd_does_not_know_is_gone(tmp_path):
-    bus = Bus()
+    bus = FakeBus()
     bus.raising = [(b"StopUnit", DBusNoSuchUnitError(-2, b"Unit bos-x.service not loaded."))]
 
     def story(systemd, events):
@@ -221,20 +290,25 @@ def test_stopping_what_systemd_does_not_know_is_gone(tmp_path):
 
 
 def test_units_of_nobody_are_reported_and_foreign_ones_not_even_unpacked(tmp_path):
-    def story(systemd, events):
-        systemd._changed(Message(path("bos-stranger.service"), SERVICE, running(1)))
-        systemd._changed(Message(path("ssh.service"), SERVICE))
+    bus = FakeBus()
+    foreign = Message(path("ssh.service"), SERVICE)
 
-    assert run(tmp_path, [Bus()], story)[1:] == [Gone("bos-stranger.service", "")]
+    def story(systemd, events):
+        bus.changed(Message(path("bos-stranger.service"), SERVICE, running(1)))
+        bus.changed(foreign)
+
+    assert run(tmp_path, [bus], story)[1:] == [Gone("bos-stranger.service", "")]
+    assert not foreign.unpacked
 
 
 def test_late_news_of_a_deleted_bnode_are_no_strangers(tmp_path):
-    def story(systemd, events):
-        systemd.start(START)
-        systemd.forget(frozenset())
-        systemd._changed(Message(path("bos-x.service"), SERVICE, running(1)))
+    bus = FakeBus()
 
-    assert run(tmp_path, [Bus()], story)[1:] == []
+    def late(systemd, events):
+        systemd.forget(frozenset())
+        bus.changed(Message(path("bos-x.service"), SERVICE, running(1)))
+
+    assert run(tmp_path, [bus], lambda systemd, events: systemd.start(START), late)[1:] == []
 
 
 def test_the_bar_is_a_file_with_the_escaped_name(tmp_path):
@@ -244,36 +318,36 @@ def test_the_bar_is_a_file_with_the_escaped_name(tmp_path):
         systemd.unbar("a-b")
         systemd.unbar("a-b")
 
-    run(tmp_path, [Bus()], story)
+    run(tmp_path, [FakeBus()], story)
     assert os.listdir(tmp_path) == []
 
 
 def test_an_errand_ends_with_its_exit_and_is_none_of_the_engines(tmp_path):
-    ended = []
+    ended, bus = [], FakeBus()
 
-    def story(systemd, events):
-        systemd.run(["/bin/n"], purpose="notify", data=b"x", done=ended.append)
-        (name,) = systemd._errands
+    def end(systemd, events):
+        (place,) = systemd._paths
         exit_ = {**running(9), b"MainPID": 0, b"ExecMainCode": 1, b"ExecMainStatus": 3}
-        systemd._changed(Message(path(name), SERVICE, running(9)))
-        systemd._changed(Message(path(name), SERVICE, exit_))
+        bus.done(1)
+        bus.changed(Message(place, SERVICE, exit_))
 
-    events = run(tmp_path, [Bus()], story)
+    run_it = lambda systemd, events: systemd.run(["/bin/n"], purpose="notify", data=b"x", done=ended.append)  # noqa: E731
+    events = run(tmp_path, [bus], run_it, end)
     assert len(events) == 1 and [exited.code for exited in ended] == [3]
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_an_errand_whose_connection_breaks_ends_all_the_same(tmp_path, when):
     ended = []
-    bus = Bus()
+    bus = FakeBus()
     bus.raising = [(b"StopUnit", DBusDisconnectedError("x"))]
 
-    def story(systemd, events):
-        if when == "after":
-            systemd.run(["/bin/n"], purpose="notify", data=None, done=ended.append)
-        systemd.stop("bos-x.service")
-        if when == "before":
-            systemd.run(["/bin/n"], purpose="notify", data=None, done=ended.append)
+    def run_it(systemd, events):
+        systemd.run(["/bin/n"], purpose="notify", data=None, done=ended.append)
 
-    run(tmp_path, [bus], story)
+    def break_it(systemd, events):
+        systemd.stop("bos-x.service")
+
+    steps = (break_it, run_it) if when == "before" else (run_it, break_it)
+    run(tmp_path, [bus], *steps)
     assert ended == [None]

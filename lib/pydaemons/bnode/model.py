@@ -182,7 +182,6 @@ class Bnode:
         "start_time",
         "starts",
         "window",
-        "written",
     )
 
     def __init__(
@@ -194,8 +193,6 @@ class Bnode:
         self.notifier = notifier
         self.file_goal = file_goal
         """what BosConfig says"""
-        self.written = ""
-        """its lines in BosConfig, once made"""
         self.goal = Goal.SHUTDOWN
         """what is wanted now"""
         self.active = True

@@ -49,6 +49,7 @@ from pydaemons.bnode.model import Code, escape
 from pydaemons.bnode.supervisor import Supervisor
 from pydaemons.bosd import cores, files, state
 from pydaemons.bosd.boslog import BosLogFile
+from pydaemons.bosd.bus import Bus
 from pydaemons.bosd.control import Desk
 from pydaemons.bosd.settings import PybosdConfiguration
 from pydaemons.bosd.systemd1 import Systemd
@@ -146,7 +147,7 @@ class PybosdDaemon(Daemon):
         self.systemd = Systemd(
             driver.loop,
             driver.post,
-            user=self._shell.arguments.user,
+            partial(Bus, user=self._shell.arguments.user),
             log_dir=self.folders.log,
             stop_dir=self._stop_dir,
         )

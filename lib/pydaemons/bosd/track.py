@@ -74,6 +74,11 @@ class Track:
     def gone(self) -> bool:
         return self._gone
 
+    @property
+    def settled(self) -> bool:
+        """It has a process, or is known to be gone."""
+        return self._gone or self._running is not None
+
     def found(self, active: bytes, process: tuple[int, int], *, alive: bool) -> None:
         """It was there already; `process` is its last one, by pid and start."""
         self._active = active

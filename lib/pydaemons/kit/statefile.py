@@ -83,8 +83,11 @@ class StateFolder:
             raise OSError(22, f"not a name for a state file: {name!r}")
         path = ""
         if path not in folders:
-            os.makedirs(self.path, mode=0o700, exist_ok=True)
-            folders[path] = os.open(self.path, _FOLDER)
+            try:
+                folders[path] = os.open(self.path, _FOLDER)
+            except FileNotFoundError:
+                os.makedirs(self.path, mode=0o700, exist_ok=True)
+                folders[path] = os.open(self.path, _FOLDER)
         current = folders[path]
         for part in above:
             path += f"/{part}"
