@@ -167,8 +167,8 @@ class Pystemd(Side):
     def create(self, names: list[str]) -> None:
         from pydaemons.bnode.effects import StartUnit
         from pydaemons.bnode.model import Restart, Signal
-        from pydaemons.bosd.properties import of_process, start_transient_unit
         from pydaemons.bosd.bus import MANAGER, ROOT, SYSTEMD
+        from pydaemons.bosd.properties import of_process, start_transient_unit
 
         for name in names:
             unit = f"raw-{name}.service"

@@ -161,9 +161,13 @@ def test_one_whose_history_is_of_another_boot_goes_by_the_file():
     assert world.bnode("a").goal == 1 and len(world.spawned(A)) == 2
 
 
-def test_what_runs_without_a_history_is_one_start():
-    world = World(config(("a", Goal.NORMAL)), connect=False)
-    world.feed(Connected([Found(A, 7, world.wall - 100, 3, "")]))
+def test_what_runs_without_a_history_is_one_start_and_what_systemd_has_counted():
+    world = World()
+    world.create("a", *SLEEP)
     world.run(1)
+    assert "history/a" not in world.files, "nothing that the file and systemd do not say"
+    world.units[A].restarts = 3
+    world.crash()
     bnode = world.bnode("a")
-    assert (bnode.starts, bnode.start_time) == (1, int(world.wall) - 101) and not world.spawns
+    assert (bnode.starts, bnode.window.count, bnode.goal) == (4, 3, 1)
+    assert bnode.start_time == int(world.wall) - 1 and len(world.spawned(A)) == 1

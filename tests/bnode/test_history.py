@@ -54,3 +54,15 @@ def test_a_damaged_file_is_no_history(data):
 
 def test_file_names_are_safe():
     assert history.file_name("a/../b") == "history/a-..-b"
+
+
+def test_a_first_process_is_no_history_yet_and_all_that_follows_is():
+    one = bnode()
+    one.goal, one.starts = Goal.NORMAL, 1
+    assert not history.worth_keeping(one)
+    one.goal = Goal.SHUTDOWN
+    assert history.worth_keeping(one), "a goal that is not the file's"
+    one.goal, one.starts = Goal.NORMAL, 2
+    assert history.worth_keeping(one)
+    one.starts, one.last_any_exit = 1, 1000
+    assert history.worth_keeping(one)

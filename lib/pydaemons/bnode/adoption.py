@@ -2,8 +2,8 @@
 """Meeting the service manager: what runs already is taken over, when it answers first and when it does again.
 
 A bnode whose history is from a daemon of this boot is *continued*: its goals, error stop and counts go on,
-and exits that nobody watched are taken from systemd's own counter (processes.compare). For the others the
-goals of BosConfig hold.
+and exits that nobody watched are taken from systemd's own counter (processes.compare). So is one that has no
+history at all (see history.worth_keeping). For the others the goals of BosConfig hold.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ class Adoption:
 
     def restore(self, records: Mapping[str, bytes], salvage: frozenset[str], *, boot: str) -> None:
         """Give the bnodes their past, by name, and those of fs type their pending salvage."""
+        self._continued.update(bnode.name for bnode in self._roster if bnode.name not in records)
         for name, data in records.items():
             bnode = self._roster.find(name)
             if bnode is not None and history.restore(bnode, history.unpack(data), boot=boot):
@@ -55,6 +56,9 @@ class Adoption:
         """These units are there: whether that was the first time, and how many are nobody's."""
         first, self._met = not self._met, True
         found = {unit.unit: unit for unit in units}
+        for bnode in self._roster if first else ():
+            if bnode.name not in self._continued or not bnode.remembered:
+                bnode.goal = bnode.file_goal
         for name, (bnode, process) in self._roster.units.items():
             continued = bnode.name in self._continued
             there = self._processes.compare(
@@ -67,8 +71,6 @@ class Adoption:
         if first and self.adopted:
             self._out.log(Level.NOTICE, f"Adopted {self.adopted} running processes")
         for bnode in self._roster:
-            if first and bnode.name not in self._continued:
-                bnode.goal = bnode.file_goal
             self._resume(bnode, now)
         return first, len(found)
 

@@ -32,6 +32,17 @@ def file_name(name: str) -> str:
     return f"{FOLDER}/{escape(name)}"
 
 
+def worth_keeping(bnode: Bnode) -> bool:
+    """Does its history say more than BosConfig and systemd do? Not while its first process runs."""
+    return bool(
+        bnode.starts > 1
+        or bnode.last_any_exit
+        or bnode.goal is not bnode.file_goal
+        or bnode.window.opened is not None
+        or bnode.next_run is not None
+    )
+
+
 def pack(bnode: Bnode, *, boot: str, ending: bool) -> bytes:
     """The file. `boot` names this boot of the machine; `ending` leaves out what an orderly stop ends."""
     record: dict[str, Any] = {key: value for key in _KEPT if (value := getattr(bnode, key))}
@@ -62,6 +73,7 @@ def unpack(data: bytes) -> Mapping[str, Any]:
 
 def restore(bnode: Bnode, record: Mapping[str, Any], *, boot: str) -> bool:
     """Give a new bnode its past; whether it continues under a daemon that left or died in this boot."""
+    bnode.remembered = True
     try:
         for key in _KEPT:
             if key in record:

@@ -177,6 +177,7 @@ class Bnode:
         "notified",
         "notifier",
         "processes",
+        "remembered",
         "retry_at",
         "salvage",
         "start_time",
@@ -223,6 +224,8 @@ class Bnode:
         """fs: the salvager must run before the file part"""
         self.notified = 0.0
         """when its notifier was last run for something else than an exit"""
+        self.remembered = False
+        """its history is on disk"""
         self.processes = tuple(Process(part, unit_name(name, part.name)) for part in kind.parts)
 
     def process(self, part: str) -> Process:

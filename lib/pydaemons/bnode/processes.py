@@ -239,10 +239,10 @@ class Processes:
                 if not bnode.error_stop:
                     self.error_stop(bnode, process, now)
             return False
+        if not bnode.starts:
+            bnode.starts, bnode.start_time = 1, int(found.wall)
         if continued:
             self._catch_up(bnode, process, found, now)
-        elif not bnode.starts:
-            bnode.starts, bnode.start_time = 1, int(found.wall)
         process.restarts = found.restarts
         process.begun = found.restarts if found.pid else found.restarts - 1
         process.pid = found.pid or process.pid

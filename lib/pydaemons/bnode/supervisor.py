@@ -109,7 +109,8 @@ class Supervisor:
             text = bosconfig.format_head(self._head()) + self._roster.lines()
             out.put_first(Persist(self.site.config_name, text.encode()))
         for bnode in out.changed:
-            if self._roster.find(bnode.name) is bnode:
+            if self._roster.find(bnode.name) is bnode and (bnode.remembered or history.worth_keeping(bnode)):
+                bnode.remembered = True
                 data = history.pack(bnode, boot=self.site.boot, ending=self.leaving is not None)
                 out.put(Remember(history.file_name(bnode.name), data))
         out.changed.clear()
@@ -201,7 +202,6 @@ class Supervisor:
         bnode = self._roster.add(entry)
         self.out.config_changed = True
         self.set_stat(bnode, entry.goal, now)
-        self.out.changed.discard(bnode)  # it has no history yet: BosConfig says all that is known of it
         return bnode
 
     def exists(self, name: str) -> bool:
