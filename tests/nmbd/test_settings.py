@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from pydaemons.netbios.node.settings import WinsServer
+from pydaemons.netbios.node.settings import Logon, WinsServer
 from pydaemons.nmbd import settings
 from pydaemons.nmbd.settings import PynmbdConfiguration
 from pydaemons.tunables.layers import adopt
@@ -133,3 +133,37 @@ def test_the_shipped_sample_is_understood_and_changes_nothing(file):
         configuration, problems = load(file, content)
         assert problems == []
         assert configuration.node_settings("box") == PynmbdConfiguration().node_settings("box")
+
+
+def test_logons_reach_the_node(file):
+    text = """[global]
+domain logons = yes
+realm = Example.ORG
+init logon delay = 250
+init logon delayed hosts = 10.0.0.0/8 slow*
+nmbd_proxy_logon:cldap_server = dc1.example.org
+"""
+    configuration, problems = load(file, text)
+    assert problems == []
+    assert configuration.node_settings("box").logon == Logon(
+        primary=True,
+        realm="example.org",
+        delay=0.25,
+        delayed_hosts=("10.0.0.0/8", "slow*"),
+        controller="dc1.example.org",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "logon"),
+    [
+        ("", None),
+        ("domain logons = no\nrealm = example.org", None),
+        ("server role = member server", None),
+        ("server role = Classic Primary  Domain Controller", Logon()),
+        ("server role = classic backup domain controller", Logon(primary=False)),
+    ],
+)
+def test_the_server_role_decides_whether_we_are_a_controller(file, text, logon):
+    configuration, _ = load(file, f"[global]\n{text}\n")
+    assert configuration.node_settings("box").logon == logon

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import pwd
 import signal as signals
 import socket
 import stat
@@ -28,6 +29,8 @@ from pydaemons.kit.varlink import Interface as ControlInterface
 from pydaemons.kit.varlink import Value
 from pydaemons.netbios.node import views
 from pydaemons.netbios.node.events import (
+    AccountFound,
+    FindAccount,
     InterfacesChanged,
     LocalPacket,
     Reconfigured,
@@ -156,6 +159,7 @@ class PynmbdDaemon(Daemon):
         shell = self._shell
         self._driver = driver
         driver.on(Resolve, self._resolve)
+        driver.on(FindAccount, self._find_account)
         driver.on(RunHook, lambda effect, now: self._hooks.run(effect.arguments))
         driver.on(Leave, self._node_left)
         self._tree = TreeWatch(
@@ -355,6 +359,20 @@ class PynmbdDaemon(Daemon):
                 found = []
             addresses = tuple(dict.fromkeys(socket.inet_aton(str(entry[4][0])) for entry in found))
             loop.call_soon_threadsafe(self._driver.post, Resolved(effect.wire, addresses))
+
+        self._resolvers.submit(look_up)
+
+    def _find_account(self, effect: FindAccount, now: Now) -> None:
+        """Ask the name service switch in a thread of the resolvers: it may look beyond this machine."""
+        loop = self._driver.loop
+
+        def look_up() -> None:
+            try:
+                pwd.getpwnam(effect.account)
+                known = True
+            except (KeyError, OSError):
+                known = False
+            loop.call_soon_threadsafe(self._driver.post, AccountFound(effect.account, known))
 
         self._resolvers.submit(look_up)
 

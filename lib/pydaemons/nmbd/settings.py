@@ -14,8 +14,8 @@ from ipaddress import IPv4Address
 
 import pydaemons
 from pydaemons.kit import conffile
+from pydaemons.netbios.node.settings import Logon, WinsServer
 from pydaemons.netbios.node.settings import Settings as NodeSettings
-from pydaemons.netbios.node.settings import WinsServer
 from pydaemons.netbios.node.tunables import NetbiosTunables
 from pydaemons.nmbd import smbconf
 from pydaemons.nmbd.smbconf import Include
@@ -25,6 +25,9 @@ from pydaemons.tunables.kinds import Address, Bool, Int, List, Refused, Text, qu
 from pydaemons.tunables.layers import Resolved
 
 DEEPEST_INCLUDE = 8
+BACKUP = "classic backup domain controller"
+CONTROLLERS = ("classic primary domain controller", BACKUP)
+"""Server roles that are found by hosts that want to log on."""
 
 
 class NetbiosName(Text):
@@ -98,13 +101,44 @@ class Global(Settings, section="global"):
         Bool(), True, doc="WINS server: look host names up in the DNS when nobody registered them."
     )
     dos_charset = setting(Text(32, empty=False), "CP850", doc="Code page of names on the wire.")
+    domain_logons = setting(
+        Bool(),
+        False,
+        doc="Be found as a domain controller by hosts that want to log on. The logon itself is smbd's.",
+    )
+    realm = setting(
+        Text(255),
+        "",
+        doc="DNS name of the domain. With it, hosts that ask as Windows 2000 and newer do are told it.",
+    )
+    init_logon_delay = setting(
+        Int(0, 5000),
+        100,
+        doc="Milliseconds that the first answer to hosts of init logon delayed hosts is held back.",
+    )
+    init_logon_delayed_hosts = setting(
+        List(Text(64)),
+        (),
+        doc="Hosts (names with * and ?, addresses, networks) to which other controllers shall be faster.",
+    )
+    cldap_server = setting(
+        Text(255),
+        "",
+        doc="Active Directory controller (address or host name) that is asked in our place when hosts look "
+        "for a controller; what it says is passed on (smb.conf: nmbd_proxy_logon:cldap_server). Wants domain "
+        "logons.",
+    )
     unexpected_clients = setting(
         Int(1, 3000),
         200,
         doc="Local programs that may wait for packets to ports 137 and 138 at once (smb.conf: "
         "nmbd:unexpected_clients).",
     )
-    server_role = setting(Text(64), "auto", doc="Only looked at to refuse an Active Directory controller.")
+    server_role = setting(
+        Text(64),
+        "auto",
+        doc="Only looked at for what domain controllers do: those of an Active Directory are refused.",
+    )
     disable_netbios = setting(Bool(), False, doc="Refuse to start.")
 
 
@@ -152,6 +186,21 @@ class PynmbdConfiguration(Configuration):
             wins_proxy=smb.wins_proxy,
             dns_proxy=smb.dns_proxy,
             wins_hook=tuple(shlex.split(smb.wins_hook)),
+            logon=self._logon(),
+        )
+
+    def _logon(self) -> Logon | None:
+        """The role of a controller is said by `domain logons` or, newer, by `server role`."""
+        smb = self.smb
+        role = " ".join(smb.server_role.lower().split())
+        if not smb.domain_logons and role not in CONTROLLERS:
+            return None
+        return Logon(
+            primary=role != BACKUP,
+            realm=smb.realm.lower(),
+            delay=smb.init_logon_delay / 1000,
+            delayed_hosts=smb.init_logon_delayed_hosts,
+            controller=smb.cldap_server,
         )
 
 

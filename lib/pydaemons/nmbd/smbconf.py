@@ -33,6 +33,12 @@ ALIASES = {
     "doscharset": "dos_charset",
     "serverrole": "server_role",
     "disablenetbios": "disable_netbios",
+    "domainlogons": "domain_logons",
+    "realm": "realm",
+    "initlogondelay": "init_logon_delay",
+    "initlogondelayedhosts": "init_logon_delayed_hosts",
+    "nmbd_proxy_logon:cldap_server": "cldap_server",
+    "cldapserver": "cldap_server",
     "nmbd:unexpected_clients": "unexpected_clients",
     "unexpectedclients": "unexpected_clients",
 }
@@ -52,10 +58,6 @@ UNSUPPORTED = frozenset(
         "lmannounce",
         "lminterval",
         "timeserver",
-        "domainlogons",
-        "initlogondelay",
-        "initlogondelayedhosts",
-        "nmbd_proxy_logon:cldap_server",
         "clusteraddresses",
         "nbtport",
     )

@@ -19,6 +19,8 @@ NAME_CLAIMED = "4d66dead1560692116845abc088f938e"
 """MESSAGE_ID: Another host claimed one of our names and was refused."""
 NAME_DEMANDED = "8cc268fc0b9b50af937b668a6fefb6bd"
 """MESSAGE_ID: Somebody demanded that a name of ours be given up."""
+CONTROLLER_SILENT = "5d2c7ac1e0b94c0f8a3f2b6e91c7d84a"
+"""MESSAGE_ID: The domain controller behind us does not answer."""
 WINS_REFUSED_NAME = "981576e76c8e4121b519f566fb1b9deb"
 """MESSAGE_ID: Somebody tried to register a name nobody may have."""
 WINS_DEFENDED = "4e9213909a84a3ee7fdb9340d1aed2b9"
@@ -56,6 +58,14 @@ class Resolved:
 
     wire: bytes
     addresses: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AccountFound:
+    """What became of a FindAccount."""
+
+    account: str
+    known: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +110,14 @@ class LocalPacket(Effect):
     data: bytes
     peer: Address
     mailslot: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FindAccount(Effect):
+    """Look whether the machine has this account and come back with AccountFound. Must not keep the loop
+    waiting."""
+
+    account: str
 
 
 @dataclass(frozen=True, slots=True)

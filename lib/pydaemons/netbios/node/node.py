@@ -21,6 +21,7 @@ from pydaemons.netbios import name
 from pydaemons.netbios.codes import GROUP, Opcode
 from pydaemons.netbios.node import views
 from pydaemons.netbios.node.events import (
+    AccountFound,
     Asked,
     Awaited,
     InterfacesChanged,
@@ -33,6 +34,7 @@ from pydaemons.netbios.node.exchange import Exchanges
 from pydaemons.netbios.node.handover import BELIEVED_FOR, Handover
 from pydaemons.netbios.node.lmhosts import Host
 from pydaemons.netbios.node.local import Local
+from pydaemons.netbios.node.logon import CONTROLLER, Logons
 from pydaemons.netbios.node.mailslots import Mailslots
 from pydaemons.netbios.node.names import Holding, NameTable, State
 from pydaemons.netbios.node.query import NB_IN, Answers
@@ -129,7 +131,10 @@ class Node:
             emit=self._effects.append,
             entropy=entropy,
         )
-        self._timed: list[Timed] = [self.exchanges, self.names, self.client]
+        self.logons = Logons(
+            self.mailslots, settings, entropy=entropy, emit=self._effects.append, log=self._log
+        )
+        self._timed: list[Timed] = [self.exchanges, self.names, self.client, self.logons]
         self._before = before
         self._stop_at: float | None = None
         self._stop_left = STOP_REPEATS
@@ -155,7 +160,7 @@ class Node:
         counts = self.counts
         counts.packets += 1
         if source.tokens < 1.0 and not self._refill(source, now):
-            if source.datagrams or not self.local.awaited or not self.local.take(data, origin):
+            if source.taker is not None or not self.local.awaited or not self.local.take(data, origin):
                 counts.refused += 1
             return None
         source.tokens -= 1.0
@@ -163,9 +168,9 @@ class Node:
         if tail is not None:
             counts.answered += 1
             return data[:2] + tail
-        if source.datagrams:
+        if source.taker is not None:
             self._deadline_stale = True
-            self.mailslots.receive(data, origin, source, now)
+            source.taker(data, origin, source, now)
             return None
         wins = self.wins
         answer: bytes | None
@@ -211,8 +216,12 @@ class Node:
             wins_allow=self._dgram_allow if datagrams else self._wins_allow,
         )
         source = Source(standing, subnet, 0.0 if standing is Standing.REFUSED else self._burst, now.mono)
-        source.datagrams = datagrams
-        if standing is Standing.FULL and subnet is not None and not datagrams:
+        if datagrams:
+            source.taker = self.mailslots.receive
+        elif self.logons.is_controller(origin):
+            source = Source(Standing.FULL, subnet, self._burst, now.mono)
+            source.taker = self.logons.pong
+        elif standing is Standing.FULL and subnet is not None:
             source.answers = self._prepared_for(subnet)
         if len(self._sources) >= SOURCES:
             self._sources.clear()
@@ -268,6 +277,10 @@ class Node:
                 self._configure(now)
             case TunableChanged():
                 self._retune()
+            case AccountFound():
+                self.logons.found(event)
+            case Resolved(key, addresses) if key == CONTROLLER:
+                self.logons.resolved(addresses, now)
             case Resolved(wire, addresses):
                 self.rules.dns.resolved(wire, addresses, now)
             case Asked(verb, arguments, answer):
@@ -304,6 +317,7 @@ class Node:
         self.names.settings = settings
         self._answers.configure(settings)
         self.rules.settings = settings
+        self.logons.configure(settings)
         addresses = [subnet.address for subnet in self.subnets.all]
         if settings.wins_support:
             if self.wins is None:

@@ -21,6 +21,21 @@ class WinsServer:
 
 
 @dataclass(frozen=True, slots=True)
+class Logon:
+    """What the configuration says about being a domain controller (smb.conf: domain logons)."""
+
+    primary: bool = True
+    """The primary one of its domain."""
+    realm: str = ""
+    """The domain's DNS name; with it, hosts that ask as Windows 2000 and newer do are answered so."""
+    delay: float = 0.1
+    delayed_hosts: tuple[str, ...] = ()
+    """Hosts whose first question is answered that much later, so that nearer controllers come first."""
+    controller: str = ""
+    """An Active Directory's controller to ask in our place."""
+
+
+@dataclass(frozen=True, slots=True)
 class OwnName:
     """A name this node claims."""
 
@@ -45,6 +60,8 @@ class Settings:
     dns_proxy: bool = True
     wins_hook: tuple[str, ...] = ()
     """The command and its own arguments; empty: no hook."""
+    logon: Logon | None = None
+    """None: we are no domain controller."""
     broadcast: bool = True
     """Claim names on broadcast networks (P nodes do not)."""
 
@@ -75,6 +92,8 @@ class Settings:
         ]
         found.append(OwnName(self.wire(self.workgroup, Suffix.WORKSTATION), group=True))
         found.append(OwnName(self.wire(self.workgroup, Suffix.ELECTION), group=True))
+        if self.logon is not None:
+            found.append(OwnName(self.wire(self.workgroup, Suffix.DOMAIN_CONTROLLERS), group=True))
         return tuple(dict.fromkeys(found))
 
     def silent_names(self) -> frozenset[bytes]:

@@ -9,12 +9,12 @@ need.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum
 from ipaddress import IPv4Address, IPv4Network
 
-from pydaemons.engine.protocol import Origin
+from pydaemons.engine.protocol import Now, Origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +54,13 @@ class Standing(IntEnum):
     FULL = 2
 
 
+Taker = Callable[[bytes, Origin, "Source", Now], None]
+
+
 class Source:
     """What is known of one peer and local address: kept per Origin, so that it is looked up once."""
 
-    __slots__ = ("answers", "datagrams", "filled", "standing", "subnet", "tokens")
+    __slots__ = ("answers", "filled", "standing", "subnet", "taker", "tokens")
 
     def __init__(self, standing: Standing, subnet: Subnet | None, tokens: float, filled: float) -> None:
         self.standing = standing
@@ -68,8 +71,8 @@ class Source:
         self.tokens = tokens
         """Packets it may still send at once (a token bucket, filled when it runs dry)."""
         self.filled = filled
-        self.datagrams = False
-        """It speaks to our datagram port."""
+        self.taker: Taker | None = None
+        """Takes its packets in place of the name service."""
 
 
 LOOPBACK = IPv4Network("127.0.0.0/8")

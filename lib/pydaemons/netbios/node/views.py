@@ -187,6 +187,10 @@ def _stats(node: Node, arguments: Mapping[str, Any], now: Now) -> dict[str, Any]
         "datagrams unhandled": slots.unhandled,
         "datagrams incomplete": node.mailslots.fragments.dropped,
         "answers kept back": slots.too_long,
+        "logon requests": node.logons.counts.requests,
+        "logon answers": node.logons.counts.answered,
+        "logon requests forwarded": node.logons.counts.forwarded,
+        "controller silent": node.logons.counts.silent,
     }
 
 
