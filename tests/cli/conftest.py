@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +30,14 @@ class Outcome:
         return json.loads(self.out)
 
 
+@pytest.fixture(autouse=True)
+def broken_pipes() -> Iterator[None]:
+    """Commands have SIGPIPE end their process; here that is everybody's."""
+    before = signal.getsignal(signal.SIGPIPE)
+    yield
+    signal.signal(signal.SIGPIPE, before)
+
+
 @pytest.fixture
 def server(tmp_path) -> Iterator[LockServer]:
     with LockServer(tmp_path) as server:
@@ -49,3 +58,13 @@ def ctl(server, capsys) -> Run:
         return Outcome(status, *capsys.readouterr())
 
     return run
+
+
+@pytest.fixture
+def busy(ctl, server):
+    """Two locks and a share of 127.0.0.1, a lock of ::1."""
+    ctl("lock", "127.0.0.1", "0a", "--svid", "1", "--name", "one", "--length", "10")
+    ctl("lock", "127.0.0.1", "0b", "--svid", "2", "--name", "one", "--shared")
+    ctl("share", "127.0.0.1", "0a", "--name", "one", "--access", "read", "--deny", "write")
+    ctl("lock", "::1", "0c", "--name", "six")
+    return server

@@ -306,6 +306,22 @@ def test_a_client_that_does_not_read_is_given_up(tmp_path, monkeypatch):
     run(tmp_path, scenario)
 
 
+def test_clients_that_ask_without_pause_do_not_keep_it_from_closing(tmp_path):
+    async def ask_on(client):
+        while await client.call("Slow") is not None:
+            pass
+
+    for _ in range(10):
+
+        async def scenario(served):
+            clients = [asyncio.ensure_future(ask_on(served.client())) for _ in range(4)]
+            await asyncio.sleep(0.02)
+            await asyncio.wait_for(served.control.close(), PATIENCE)
+            await asyncio.gather(*clients, return_exceptions=True)
+
+        run(tmp_path, scenario)
+
+
 def test_the_number_of_clients_is_bounded(tmp_path, monkeypatch):
     monkeypatch.setattr(control_module, "CLIENTS", 3)
 

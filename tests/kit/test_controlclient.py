@@ -113,6 +113,33 @@ def test_a_daemon_that_hangs_or_hangs_up_is_said_so(tmp_path):
         client.call("Echo")
 
 
+def test_a_daemon_that_left_is_no_signal_that_ends_the_command(tmp_path):
+    """Commands have SIGPIPE end them, as `| head` wants it."""
+    program = """if True:
+        import os, signal, socket, sys
+        sys.path.insert(0, sys.argv[2])
+        from pydaemons.kit.controlclient import ControlClient, NotRunningError
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        server = socket.socket(socket.AF_UNIX)
+        server.bind(sys.argv[1])
+        server.listen()
+        client = ControlClient(sys.argv[1], "x")
+        client._ask("Echo", {}, more=False)
+        server.accept()[0].close()
+        try:
+            client.call("Echo")
+        except NotRunningError:
+            print("said so")
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "s"), str(LIB)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "said so\n"), done.stderr
+
+
 def test_a_command_does_not_pay_for_an_event_loop():
     code = f"import sys; sys.path.insert(0, {str(LIB)!r}); import pydaemons.kit.controlclient as c; "
     code += "print(*sys.modules)"

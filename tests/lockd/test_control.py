@@ -62,6 +62,22 @@ def test_locks_are_listed_and_picked_by_client_file_and_svid(daemon: Daemon) -> 
     assert {row["client"] for row in ask(daemon, "Clients")["clients"]} == {one.address, two.address}
 
 
+def test_a_survey_has_the_busiest_files_and_counters(daemon: Daemon) -> None:
+    one, two = daemon.world.client(2), daemon.world.client(3, version=3)
+    one.lock(fh=b"a")
+    one.lock(fh=b"b")
+    two.wait(fh=b"b")
+    found = ask(daemon, "Survey", files=1)
+    assert [file["file"] for file in found["files"]] == ["62"]
+    assert [file["file"] for file in ask(daemon, "Survey", order="file")["files"]] == ["61", "62"]
+    assert found["calls"] == {"LOCK": 3}, "of all versions together"
+    assert found["decisions"]["LOCK"] == {"GRANTED": 2, "BLOCKED": 1}
+    assert found["figures"]["blocked"] == 1
+    for wrong in ({"files": -1}, {"files": 100_000}, {"order": "beauty"}):
+        with pytest.raises(ControlError, match="InvalidParameter"):
+            ask(daemon, "Survey", **wrong)
+
+
 def test_blocked_requests_name_those_in_their_way(daemon: Daemon) -> None:
     one, two = daemon.world.client(2), daemon.world.client(3)
     one.lock()

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 
 import pytest
 from hypothesis import settings
@@ -146,6 +147,13 @@ class AgainstTheModel(RuleBasedStateMachine):
         for owner in OWNERS:
             assert self.table.held_by(by_itself, owner) == sum(run[1] is owner for run in runs)
             assert {(f, *h) for f, h in self.table.locks(owner=owner)} == {r for r in runs if r[1] is owner}
+            for file in FILES:
+                own = {run[2:] for run in runs if run[0] == file and run[1] is owner}
+                assert set(self.table.own(file, owner)) == own
+        assert {file: self.table.count(file) for file in self.table.names()} == Counter(
+            run[0] for run in runs
+        )
+        assert self.table.count(b"none") == 0
 
 
 AgainstTheModel.TestCase.settings = settings(max_examples=120, stateful_step_count=50, deadline=None)

@@ -146,6 +146,23 @@ def _daemon_verbs(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     locks.add_argument("--svid", metavar="N", type=_svid, help="only of this owner number")
     verb("blocked", "list requests that wait, and for whom", table=True)
     verb("clients", "list clients", table=True)
+    graph = verb("graph", "show who waits for whom")
+    graph.add_argument("--dot", action="store_true", help="for dot(1) of graphviz")
+    top = verb("top", "watch files, holders, waiters and clients")
+    top.add_argument(
+        "-d", "--delay", metavar="S", type=patience, default=2.0, help="seconds between looks (2)"
+    )
+    top.add_argument(
+        "-n", "--iterations", metavar="N", type=integer(1, 2**31), help="so many looks, in plain text"
+    )
+    top.add_argument("-1", dest="iterations", action="store_const", const=1, help="one look, as -n 1")
+    top.add_argument(
+        "-s",
+        "--sort",
+        choices=("waiting", "locks", "file"),
+        default="waiting",
+        help="order of files (waiting)",
+    )
     release = verb("release", "free locks and shares by force")
     what = release.add_mutually_exclusive_group(required=True)
     what.add_argument("--client", metavar="CLIENT", help="all of a client (address or name)")

@@ -211,7 +211,9 @@ class _Client:
         text = json.dumps(message, ensure_ascii=False, separators=(",", ":"))
         self._writer.write(text.encode("utf-8", "backslashreplace") + b"\0")
         if self._writer.transport.get_write_buffer_size():
-            await asyncio.wait_for(self._writer.drain(), WRITE_PATIENCE)
+            # not wait_for: before Python 3.12 it loses a cancellation that comes as it is done
+            async with asyncio.timeout(WRITE_PATIENCE):
+                await self._writer.drain()
         else:
             await asyncio.sleep(0)  # it is on its way; others get their turn before the next request
 

@@ -83,7 +83,8 @@ class ControlClient:
         if self._sock is None:
             self._sock = self._connect()
         try:
-            self._sock.sendall(json.dumps(request).encode() + b"\0")
+            # the commands let SIGPIPE end them, for the sake of `| head`; a daemon that left is no such end
+            self._sock.sendall(json.dumps(request).encode() + b"\0", socket.MSG_NOSIGNAL)
         except OSError as error:
             raise NotRunningError(f"{self.path}: {error.strerror}") from error
 

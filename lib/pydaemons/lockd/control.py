@@ -4,13 +4,17 @@ nlm.views."""
 
 from __future__ import annotations
 
+import os
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from pydaemons.engine.protocol import Now
 from pydaemons.kit.varlink import Caller, ControlError, Interface, Method, Value
 from pydaemons.lockd.engine import LockEngine
+from pydaemons.nlm import survey as look
 from pydaemons.nlm import views
+from pydaemons.nlm.types import NLM_PROGRAM
 from pydaemons.sunrpc.program import Procedure
 
 NAME = "org.pydaemons.lockd"
@@ -22,6 +26,11 @@ STATUS = (
     "rpcbind: string, nsm: object, connections: int, locks: int, files: int, shares: int, "
     "blocked: int, granting: int, clients: int, grace: bool, grace_left: float, refuse: bool)"
 )
+SURVEY = (
+    "(pid: int, at: float, figures: object, calls: [string]int, decisions: object, files: []object, "
+    "clients: []object, complete: bool)"
+)
+MOST_FILES = 1000
 STATS = "(procedures: object, statuses: object, rpc: [string]int, shell: [string]int, replies_repeated: int)"
 
 
@@ -65,6 +74,22 @@ def interface(daemon: Daemon) -> Interface:
 
     def clients(parameters: Value, caller: Caller) -> Value:
         return {"clients": views.clients(engine.server)}
+
+    def survey(parameters: Value, caller: Caller) -> Value:
+        files, order = parameters.get("files", 20), parameters.get("order", "waiting")
+        if not 0 <= files <= MOST_FILES:
+            raise ControlError(INVALID, parameter="files")
+        if order not in ("waiting", "locks", "file"):
+            raise ControlError(INVALID, parameter="order")
+        now, server = daemon.now(), engine.server
+        return {
+            "pid": os.getpid(),
+            "at": now.mono,
+            "figures": views.figures(server, now),
+            "calls": calls(daemon),
+            "decisions": views.decisions(server),
+            **look.survey(server, now, files=files, order=order),
+        }
 
     def release(parameters: Value) -> Value:
         client, file, svid = parameters.get("client"), parameters.get("file"), parameters.get("svid")
@@ -146,6 +171,13 @@ def interface(daemon: Daemon) -> Interface:
                 doc="Tell monitored clients that this server restarted, so that they reclaim their locks.",
                 trusted=True,
             ),
+            Method(
+                "Survey",
+                survey,
+                takes="(files: ?int, order: ?string)",
+                gives=SURVEY,
+                doc="One look, bounded: the busiest files with holders and waiters, clients, counters.",
+            ),
             Method("Stats", lambda p, caller: stats(daemon), gives=STATS, doc="Counters since the start."),
         ],
         doc="The NFS lock manager.",
@@ -169,6 +201,14 @@ def stats(daemon: Daemon) -> dict[str, Any]:
         "shell": daemon.counts(),
         "replies_repeated": engine.cache.hits,
     }
+
+
+def calls(daemon: Daemon) -> dict[str, int]:
+    """NLM calls by procedure, of all versions and both transports."""
+    total: Counter[str] = Counter()
+    for procedures in daemon.engine.service.programs[NLM_PROGRAM].versions.values():
+        total.update(_calls(procedures.values()))
+    return dict(total)
 
 
 def _calls(procedures: Iterable[Procedure]) -> dict[str, int]:

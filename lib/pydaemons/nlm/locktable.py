@@ -56,6 +56,15 @@ class LockTable(Generic[O]):
         """How many files have locks."""
         return len(self._entries)
 
+    def names(self) -> Iterator[bytes]:
+        """The files that have locks. The table must not change while this is read."""
+        return iter(self._entries)
+
+    def count(self, file: bytes) -> int:
+        """How many ranges are held on one file."""
+        entry = self._entries.get(file, ())
+        return 1 if isinstance(entry, tuple) and entry else len(entry)
+
     def held_by(self, group: Callable[[O], Hashable], member: Hashable) -> int:
         """How many ranges the owners of one group hold, a client's say. Who asks for the first time, or for
         another grouping, waits for one pass over the table; from then on it is counted along."""

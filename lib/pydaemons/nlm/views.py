@@ -7,15 +7,22 @@ File handles are hexadecimal, names and owner handles text as far as they are te
 
 from __future__ import annotations
 
+from collections import Counter
+from itertools import islice
 from typing import Any
 
 from pydaemons.engine.protocol import Now
-from pydaemons.nlm.hosts import Owner
+from pydaemons.nlm.grants import Blocked
+from pydaemons.nlm.hosts import Host, Owner
+from pydaemons.nlm.locktable import Holder
 from pydaemons.nlm.ranges import to_length
 from pydaemons.nlm.server import Server
+from pydaemons.nlm.shares import Share
 from pydaemons.nlm.types import Status
 
 Row = dict[str, Any]
+HOLDERS = 50
+"""So many owners in the way of one request are named."""
 ACCESS = ("none", "read", "write", "read-write")
 
 
@@ -39,78 +46,94 @@ def locks(server: Server) -> list[Row]:
     """Held locks, then shares."""
     untold = {(g.file, g.owner, g.start, g.end) for g in server.grants}
     rows = [
-        {
-            "kind": "lock",
-            "file": file.hex(),
-            "mode": "write" if held.exclusive else "read",
-            **span(held.start, held.end),
-            **owner(held.owner),
-            "acknowledged": (file, held.owner, held.start, held.end) not in untold,
-        }
+        lock(file, held, (file, held.owner, held.start, held.end) not in untold)
         for file, held in server.table.locks()
     ]
-    for file, share in server.shares.shares():
-        host, oh = share.owner
-        rows.append(
-            {
-                "kind": "share",
-                "file": file.hex(),
-                "mode": ACCESS[share.access],
-                "deny": ACCESS[share.deny],
-                "client": host.address,
-                "name": text(host.name),
-                "oh": text(oh),
-            }
-        )
-    return rows
+    return rows + [a_share(file, each) for file, each in server.shares.shares()]
+
+
+def lock(file: bytes, held: Holder[Owner], acknowledged: bool) -> Row:
+    """A held lock. `acknowledged`: its client knows that it has it."""
+    return {
+        "kind": "lock",
+        "file": file.hex(),
+        "mode": "write" if held.exclusive else "read",
+        **span(held.start, held.end),
+        **owner(held.owner),
+        "acknowledged": acknowledged,
+    }
+
+
+def a_share(file: bytes, share: Share[tuple[Host, bytes]]) -> Row:
+    """A share."""
+    host, oh = share.owner
+    return {
+        "kind": "share",
+        "file": file.hex(),
+        "mode": ACCESS[share.access],
+        "deny": ACCESS[share.deny],
+        "client": host.address,
+        "name": text(host.name),
+        "oh": text(oh),
+    }
+
+
+def held_on(server: Server, file: bytes, most: int) -> list[Row]:
+    """The first locks and shares on a file."""
+    rows = []
+    for _, held in islice(server.table.locks(file), most):
+        untold = {(grant.start, grant.end) for grant in server.grants.of(file, held.owner)}
+        rows.append(lock(file, held, (held.start, held.end) not in untold))
+    return rows + [a_share(file, each) for _, each in islice(server.shares.shares(file), most - len(rows))]
 
 
 def blocked(server: Server, now: Now) -> list[Row]:
     """Waiting requests, and for each the owners whose locks are in its way."""
-    return [
-        {
-            "file": waiter.file.hex(),
-            "mode": "write" if waiter.exclusive else "read",
-            **span(waiter.start, waiter.end),
-            **owner(waiter.owner),
-            "waiting": round(max(0.0, now.wall - waiter.payload.since), 3),
-            "holders": [
-                owner(holder)
-                for holder in server.table.conflicts(
-                    waiter.file, waiter.owner, waiter.start, waiter.end, waiter.exclusive
-                )
-            ],
-        }
-        for waiter in server.waiters.waiters()
-    ]
+    return [waiting(server, waiter, now) for waiter in server.waiters.waiters()]
+
+
+def waiting_on(server: Server, file: bytes, now: Now, most: int) -> list[Row]:
+    """Those who wait longest for a file."""
+    return [waiting(server, waiter, now) for waiter in islice(server.waiters.waiters(file), most)]
+
+
+def waiting(server: Server, waiter: Blocked, now: Now) -> Row:
+    """A waiting request. A writer may wait for thousands of readers: the first `HOLDERS` are named."""
+    file, start, end = waiter.file, waiter.start, waiter.end
+    holders = server.table.conflicts(file, waiter.owner, start, end, waiter.exclusive)
+    named = [owner(holder) for holder in islice(holders, HOLDERS)]
+    return {
+        "file": file.hex(),
+        "mode": "write" if waiter.exclusive else "read",
+        **span(start, end),
+        **owner(waiter.owner),
+        "waiting": round(max(0.0, now.wall - waiter.payload.since), 3),
+        "holders": named,
+        "more_holders": len(named) == HOLDERS and next(holders, None) is not None,
+    }
 
 
 def clients(server: Server) -> list[Row]:
     """Every known client with what it holds and waits for."""
-    held: dict[str, int] = {}
-    for _, lock in server.table.locks():
-        held[lock.owner.host.address] = held.get(lock.owner.host.address, 0) + 1
-    waits: dict[str, int] = {}
-    for waiter in server.waiters.waiters():
-        waits[waiter.owner.host.address] = waits.get(waiter.owner.host.address, 0) + 1
-    shares: dict[str, int] = {}
-    for _, share in server.shares.shares():
-        address = share.owner[0].address
-        shares[address] = shares.get(address, 0) + 1
-    return [
-        {
-            "client": host.address,
-            "name": text(host.name),
-            "locks": held.get(host.address, 0),
-            "shares": shares.get(host.address, 0),
-            "blocked": waits.get(host.address, 0),
-            "monitored": host.monitored,
-            "state": host.state,
-            "first_seen": host.first_seen,
-            "last_seen": host.last_seen,
-        }
-        for host in server.hosts
-    ]
+    held = Counter(held.owner.host for _, held in server.table.locks())
+    waits = Counter(waiter.owner.host for waiter in server.waiters.waiters())
+    shares = Counter(share.owner[0] for _, share in server.shares.shares())
+    return [client(host, locks=held[host], shares=shares[host], blocked=waits[host]) for host in server.hosts]
+
+
+def client(host: Host, *, locks: int, shares: int, blocked: int) -> Row:
+    """A client, with what it was counted to hold and wait for."""
+    return {
+        "client": host.address,
+        "name": text(host.name),
+        "locks": locks,
+        "shares": shares,
+        "blocked": blocked,
+        "monitored": host.monitored,
+        "state": host.state,
+        "first_seen": host.first_seen,
+        "last_seen": host.last_seen,
+    }
 
 
 def decisions(server: Server) -> dict[str, dict[str, int]]:
