@@ -16,6 +16,7 @@ CONTENT = (
     "sysctl.d",
     "units",
     "LICENSE",
+    "MANIFEST.in",
     "README.md",
     "pyproject.toml",
     "setup.cfg",

@@ -38,3 +38,13 @@ def test_man_has_nothing_to_complain_about(page: Path) -> None:
     man = ["man", "--warnings", "-E", "UTF-8", "-l", "-Tutf8", "-Z", str(page)]
     done = subprocess.run(man, capture_output=True, text=True, check=True)
     assert done.stderr == ""
+
+
+@pytest.mark.needs("mandoc")
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_mandoc_has_nothing_to_complain_about(page: Path) -> None:
+    # a page has no date: it is as old as its package
+    done = subprocess.run(
+        ["mandoc", "-Tlint", "-Wwarning", page], capture_output=True, text=True, check=False
+    )
+    assert [line for line in done.stdout.splitlines() if "missing date" not in line] == []
