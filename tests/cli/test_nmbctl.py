@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from fakes.claims import query
+from fakes.claims import query, wire
+from fakes.datagrams import write_in
 from fakes.ether import Ether
 from pydaemons.cli.nmbctl import VERBS, main
 from pydaemons.engine.effects import Send
@@ -68,8 +69,8 @@ class Served:
 
     def import_wins(self, text):
         records, problems = winsdat.parse(text, "wins.dat")
-        for wire, packed in records.items():
-            self.node.db.put(wire, packed)
+        for key, packed in records.items():
+            self.node.db.put(key, packed)
         return len(records), problems
 
     def export_wins(self):
@@ -94,7 +95,15 @@ def run(served: Served, *words: str) -> int:
 
 def test_every_verb_without_an_argument_works(served, capsys):
     for words, verb in VERBS.items():
-        if words.split()[-1] in ("add", "delete", "import", "top", "force-election", "send-packet"):
+        if words.split()[-1] in (
+            "add",
+            "delete",
+            "import",
+            "top",
+            "force-election",
+            "send-packet",
+            "send-mailslot",
+        ):
             continue
         assert run(served, *words.split()) == 0, words
         assert verb.help
@@ -168,6 +177,18 @@ def test_a_packet_is_sent_as_it_is_given_in_hex_or_on_standard_input(served, cap
     assert run(served, "send-packet", "nmb", "10.0.0.9", "-", "--port", "1137") == 0
     sends = [effect for effect in served.node.drain() if isinstance(effect, Send)]
     assert [(effect.data, effect.to.port) for effect in sends] == [(data, 137), (data, 1137)]
+
+
+def test_a_mailslot_is_written_to_from_the_command_line(served, capsys):
+    words = ("GRP#1e", r"\MAILSLOT\BROWSE", "08:01", "--to", "10.0.0.9", "--source", "X#00", "--unique")
+    assert run(served, "send-mailslot", *words) == 0
+    assert "10.0.0.9" in capsys.readouterr().out
+    (effect,) = (effect for effect in served.node.drain() if isinstance(effect, Send))
+    packet, write = write_in(effect.data)
+    assert (packet.kind, packet.source, packet.destination) == (0x10, wire("X#00"), wire("GRP#1e"))
+    assert write.data == b"\x08\x01"
+    assert run(served, "send-mailslot", "GRP#1e", r"\PIPE\X", "08") == 1
+    assert r"'\\PIPE\\X' is no mailslot" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,13 @@ from pathlib import Path
 import pytest
 
 from fakes.claims import claim, query
+from fakes.datagrams import datagram
 from hosts.lab import Lab
 from hosts.machine import SystemdHost
 from hosts.netbios import CHECKOUT, ask
 from hosts.waiting import wait_for
 from pydaemons.netbios import nspacket
+from pydaemons.netbios.mailslot import BROWSE
 
 CONF = "[global]\nnetbios name = UNIT\nwins support = yes\n"
 
@@ -30,7 +32,7 @@ def machine(lab: Lab) -> SystemdHost:
     cp -r lib/pydaemons /usr/lib/python3/dist-packages/
     install bin/pynmbd /usr/sbin/
     install bin/pynmbctl bin/pynmblookup bin/pysysctl /usr/bin/
-    cp units/pynmbd.service units/pynmbd.socket /etc/systemd/system/
+    cp units/pynmbd.service units/pynmbd*.socket /etc/systemd/system/
     systemd-sysusers {CHECKOUT}/units/sysusers.d/pynmbd.conf
     systemd-tmpfiles --create {CHECKOUT}/units/tmpfiles.d/pynmbd.conf
     systemctl daemon-reload
@@ -126,11 +128,19 @@ def test_a_reload_by_systemd_is_done_when_it_returns(lab: Lab, machine: SystemdH
     assert found(lab, "EXTRA#20")
 
 
-def test_a_socket_unit_hands_its_port_over(lab: Lab, machine: SystemdHost) -> None:
-    machine.systemctl("start", "pynmbd.socket")
+def test_socket_units_hand_their_ports_over(lab: Lab, machine: SystemdHost) -> None:
+    machine.systemctl("start", "pynmbd.socket", "pynmbd-datagram.socket")
     wait_for(lambda: found(lab, "UNIT#20"), what="the first request to start it")
-    listening = machine.run("ss", "-Hunl", "sport = 137", check=True).stdout.splitlines()
-    assert len(listening) == 1
+    for port in (137, 138):
+        listening = machine.run("ss", "-Hunl", f"sport = {port}", check=True).stdout.splitlines()
+        assert len(listening) == 1
+    with lab.h2.network(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        write = datagram(BROWSE, b"", source="H2#00", destination="WORKGROUP#1e", address=lab.h2.address)
+        sock.sendto(write, (lab.h1.address, 138))
+    wait_for(
+        lambda: "datagrams = 1" in machine.run("pysysctl", "net.netbios.datagrams").stdout,
+        what="the datagram to be heard",
+    )
 
 
 def test_a_hook_runs_inside_the_confinement(lab: Lab, machine: SystemdHost) -> None:

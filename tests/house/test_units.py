@@ -90,6 +90,32 @@ def test_pylockd_stays_confined_when_it_may_open_files_by_handles(root):
     assert judged.returncode == 0, judged.stdout[-400:] + judged.stderr
 
 
+@pytest.mark.needs("systemd-analyze")
+def test_systemd_understands_what_pynmbd_needs_beside_smbd(root):
+    place = root / "etc/systemd/system/pynmbd.service.d"
+    place.mkdir(parents=True, exist_ok=True)
+    shutil.copy(UNITS / "pynmbd.service.d/beside-smbd.conf.example", place / "beside-smbd.conf")
+    (root / "bin").mkdir(exist_ok=True)
+    for program in ("mkdir", "ln"):
+        shutil.copy(f"/bin/{program}", root / "bin")
+    done = subprocess.run(
+        [
+            "systemd-analyze",
+            "verify",
+            "--man=no",
+            "--recursive-errors=no",
+            f"--root={root}",
+            "pynmbd.service",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    shutil.rmtree(place)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_an_instance_s_unit_is_the_service_s_but_for_what_makes_it_an_instance():
     ours = {
         "Description",

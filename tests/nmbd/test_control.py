@@ -62,7 +62,15 @@ def test_figures_come_under_one_name(daemon):
 def test_what_changes_anything_is_for_the_trusted_only(daemon):
     methods = interface(daemon).methods
     trusted = {name for name, method in methods.items() if method.trusted}
-    assert trusted == {"WinsAdd", "WinsDelete", "WinsImport", "WinsExport", "SendPacket", "Shutdown"}
+    assert trusted == {
+        "WinsAdd",
+        "WinsDelete",
+        "WinsImport",
+        "WinsExport",
+        "SendPacket",
+        "SendMailslot",
+        "Shutdown",
+    }
     assert call(daemon, "WinsImport", text="xyz") == {"imported": 3, "problems": []}
     assert call(daemon, "WinsExport") == {"file": "/somewhere/wins.dat"}
     call(daemon, "Shutdown")

@@ -154,8 +154,30 @@ def _wins_export(daemon: ControlClient, arguments: Arguments) -> Any:
 
 
 def _send_packet(daemon: ControlClient, arguments: Arguments) -> Any:
-    data = sys.stdin.buffer.read().hex() if arguments.data == "-" else "".join(arguments.data.split(":"))
-    return daemon.call("SendPacket", kind=arguments.kind, to=arguments.to, port=arguments.port, data=data)
+    return daemon.call(
+        "SendPacket",
+        kind=arguments.kind,
+        to=arguments.to,
+        port=arguments.port,
+        data=_hex(arguments.data),
+    )
+
+
+def _send_mailslot(daemon: ControlClient, arguments: Arguments) -> Any:
+    return daemon.call(
+        "SendMailslot",
+        destination=arguments.destination,
+        mailslot=arguments.mailslot,
+        data=_hex(arguments.data),
+        source=arguments.source,
+        to=arguments.to,
+        unique=arguments.unique,
+    )
+
+
+def _hex(given: str) -> str:
+    """Hex with or without colons, or what comes in on standard input."""
+    return sys.stdin.buffer.read().hex() if given == "-" else "".join(given.split(":"))
 
 
 def _top(daemon: ControlClient, arguments: Arguments) -> Any:
@@ -273,6 +295,15 @@ def _take_packet(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, help="port to send it to (137 or 138)")
 
 
+def _take_mailslot(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("destination", metavar="NAME#SUFFIX", help="the host or group it is for")
+    parser.add_argument("mailslot", metavar="MAILSLOT", help=r"\MAILSLOT\BROWSE and its like")
+    parser.add_argument("data", help="what to write, in hex; - for standard input, raw")
+    parser.add_argument("--to", metavar="ADDRESS", help="to this host alone, not to all of our networks")
+    parser.add_argument("--source", metavar="NAME#SUFFIX", help="in this name (our own)")
+    parser.add_argument("--unique", action="store_true", help="as a message for one host")
+
+
 def _take_top(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-i", "--interval", type=float, default=1.0, metavar="SECONDS")
     parser.add_argument("-c", "--count", type=int, default=0, help="end after so many looks")
@@ -296,5 +327,8 @@ VERBS = {
     "reload-config": Verb(_reload, _show_values, "the same, by smbcontrol's name"),
     "force-election": Verb(_force_election, _no_lines, "not in this version"),
     "send-packet": Verb(_send_packet, _show_values, "send a packet from port 137 or 138", _take_packet),
+    "send-mailslot": Verb(
+        _send_mailslot, _show_values, "write into a mailslot of a host or group", _take_mailslot
+    ),
     "shutdown": Verb(lambda d, a: d.call("Shutdown"), _no_lines, "release the names and leave"),
 }

@@ -107,6 +107,16 @@ def interface(daemon: Daemon) -> Interface:
                 doc="Send a packet, given in hex, from the port of its kind (nmb or dgram).",
                 trusted=True,
             ),
+            method(
+                "SendMailslot",
+                "send-mailslot",
+                takes="(destination: string, mailslot: string, data: string, source: ?string, to: ?string, "
+                "unique: ?bool)",
+                gives="(sent: int, to: []string)",
+                doc="Write data, given in hex, into a mailslot of a host or group: at an address, or on all "
+                "our networks.",
+                trusted=True,
+            ),
             Method("Shutdown", shutdown, doc="Release the names and leave.", trusted=True),
         ],
         doc="The NetBIOS name service.",

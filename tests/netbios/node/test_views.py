@@ -2,7 +2,10 @@
 import json
 from typing import Any
 
-from fakes.claims import claim, query
+import pytest
+
+from fakes.claims import claim, query, wire
+from fakes.datagrams import write_in
 from fakes.ether import Ether, Station
 from pydaemons.netbios.node.events import Asked
 from pydaemons.netbios.node.settings import Settings, WinsServer
@@ -95,3 +98,41 @@ def test_the_counters_count():
     assert after["packets"] - before["packets"] == 2
     assert after["answers"] - before["answers"] == 1
     assert after["bad"] - before["bad"] == 1
+
+
+def test_a_mailslot_is_written_to_on_all_networks_or_at_one_host():
+    ether = Ether()
+    station = ether.add(Settings("ALPHA"), "10.0.0.1", "10.0.1.1")
+    ether.run(2)
+    told = {"destination": "GRP#1e", "mailslot": r"\MAILSLOT\BROWSE", "data": "0102"}
+    assert ask(ether, station, "send-mailslot", **told) == {"sent": 2, "to": ["10.0.0.255", "10.0.1.255"]}
+    assert ask(ether, station, "send-mailslot", **told, to="10.0.1.9")["to"] == ["10.0.1.9"]
+    assert ask(ether, station, "send-mailslot", **told, to="192.0.2.9")["to"] == ["192.0.2.9"]
+    sent = [(source.host, to.host, *write_in(data)) for source, to, data in ether.seen if to.port == 138]
+    assert [entry[:2] for entry in sent] == [
+        ("10.0.0.1", "10.0.0.255"),
+        ("10.0.1.1", "10.0.1.255"),
+        ("10.0.1.1", "10.0.1.9"),
+        ("10.0.0.1", "192.0.2.9"),
+    ]
+    _, _, packet, write = sent[0]
+    assert (packet.source, packet.destination) == (wire("ALPHA#00"), wire("GRP#1e"))
+    assert (write.mailslot, write.data) == (rb"\MAILSLOT\BROWSE", b"\1\2")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"mailslot": r"\PIPE\X"}, "no mailslot"),
+        ({"mailslot": "\\MAILSLOT\\Ä"}, "no mailslot"),
+        ({"data": "zz"}, "hexadecimal"),
+        ({"data": "00" * 70000}, "too many"),
+        ({"to": "somewhere"}, "somewhere"),
+        ({"destination": ""}, "name"),
+    ],
+)
+def test_a_write_that_cannot_be_sent_is_refused_with_the_reason(wrong, said):
+    ether = Ether()
+    station = ether.add(Settings("ALPHA"), "10.0.0.1")
+    told = {"destination": "GRP#1e", "mailslot": r"\MAILSLOT\BROWSE", "data": "0102"} | wrong
+    assert said in ask(ether, station, "send-mailslot", **told)["error"]

@@ -10,7 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from pydaemons.engine.protocol import Address, Now
-from pydaemons.netbios import name
+from pydaemons.netbios import mailslot, name
 from pydaemons.netbios.codes import (
     DATAGRAM_PORT,
     GROUP,
@@ -220,6 +220,40 @@ def _send_packet(node: Node, arguments: Mapping[str, Any], now: Now) -> dict[str
     return {"sent": len(data), "source": source}
 
 
+def _send_mailslot(node: Node, arguments: Mapping[str, Any], now: Now) -> dict[str, Any]:
+    """`destination`, `mailslot`, `data` in hex; `source` (our own name), `to` (an address; else all on each
+    of our networks), `unique` (the message is for one host)."""
+    settings = node.settings
+    slot = str(arguments.get("mailslot", ""))
+    if not slot.upper().startswith(mailslot.PREFIX.decode()) or not slot.isascii() or "\0" in slot:
+        raise AskedWrongly(f"{slot!r} is no mailslot: they begin with {mailslot.PREFIX.decode()}")
+    if not arguments.get("destination"):
+        raise AskedWrongly("a name must be given")
+    try:
+        data = bytes.fromhex(str(arguments.get("data", "")))
+        to = arguments.get("to")
+        host = None if to is None else str(IPv4Address(to))
+    except ValueError as error:
+        raise AskedWrongly(str(error)) from None
+    near = None if host is None else node.subnets.find(host)
+    subnets = node.subnets.all if host is None else (near,) if near is not None else node.subnets.all[:1]
+    if not subnets:
+        raise AskedWrongly("there is no network to send it on")
+    wires = [
+        name.pack(name.parse(str(text), scope=settings.scope, charset=settings.charset))
+        for text in (arguments.get("source") or settings.netbios_name, arguments.get("destination", ""))
+    ]
+    for subnet in subnets:
+        node.mailslots.send(
+            *(subnet, slot.encode(), data),
+            source=wires[0],
+            destination=wires[1],
+            to=host,
+            unique=bool(arguments.get("unique")),
+        )
+    return {"sent": len(data), "to": [host or subnet.interface.broadcast for subnet in subnets]}
+
+
 VERBS: dict[str, Callable[[Node, Mapping[str, Any], Now], dict[str, Any]]] = {
     "status": _status,
     "names": _names,
@@ -228,4 +262,5 @@ VERBS: dict[str, Callable[[Node, Mapping[str, Any], Now], dict[str, Any]]] = {
     "wins-add": _wins_add,
     "wins-delete": _wins_delete,
     "send-packet": _send_packet,
+    "send-mailslot": _send_mailslot,
 }
