@@ -107,6 +107,7 @@ class World:
         codec_at: tuple[str, ...] = (),
         local: LocalTable | None = None,
         callout: Callable[[str, str, str], None] | None = None,
+        prompt: bool = True,
         **tunables: int,
     ) -> None:
         self.clock = Clock()
@@ -118,6 +119,10 @@ class World:
         self.settings.access.require_privileged_port = privileged
         for name, value in tunables.items():
             self.tune(name, value)
+        self.prompt = prompt
+        """Whether the server answers at a glance what it can."""
+        self.prompted = 0
+        """How often it did."""
         self.monitor = Monitor()
         self.asked: list[str] = []
         """Addresses the resolver was asked about."""
@@ -161,7 +166,11 @@ class World:
 
     def receive(self, data: bytes, origin: Origin) -> bytes | None:
         """A packet arrives at the server; its answer."""
-        reply = self.engine.receive(data, origin, self.now)
+        answers: list[bytes] = []
+        if self.prompt:
+            self.engine.prompt.answer(data, [(0, len(data))], origin, self.now, answers)
+            self.prompted += len(answers)
+        reply = answers[0] if answers else self.engine.receive(data, origin, self.now)
         self.carry()
         return reply
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 from pydaemons.engine.effects import Effect, Level
-from pydaemons.engine.protocol import Now, Origin
+from pydaemons.engine.protocol import Now, Origin, Place
 from pydaemons.kit.driver import Driver, StateWriter
 from pydaemons.kit.log import Log
 from pydaemons.kit.notify import Notifier
@@ -52,6 +52,27 @@ class ScriptedEngine:
     def drain(self) -> Iterator[Effect]:
         effects, self.effects = self.effects, []
         yield from effects
+
+
+class Glance:
+    """An engine.protocol.Prompt: answers what begins with "q" in capitals, leaves the rest, and breaks at
+    "q!"."""
+
+    def __init__(self) -> None:
+        self.calls: list[int] = []
+        """How many packets it was shown, each time."""
+
+    def answer(
+        self, data: bytes, places: Sequence[Place], origin: Origin, now: Now, answers: list[bytes]
+    ) -> None:
+        self.calls.append(len(places))
+        for at, size in places:
+            packet = data[at : at + size]
+            if packet[:1] != b"q":
+                return
+            if packet == b"q!":
+                raise ValueError("no")
+            answers.append(packet.upper())
 
 
 class KeptLog(Log):

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from fakes.shell import run_shell, said, until
+from fakes.shell import Glance, run_shell, said, until
 from pydaemons.engine.effects import Reply
 from pydaemons.engine.protocol import Address, Transport
 from pydaemons.kit import arena, batch, sockets
@@ -289,5 +289,28 @@ def test_a_closed_port_gives_its_number_back_and_an_old_origin_is_harmless():
         driver.post("go")
         assert await said(client) == b"by the new socket"
         assert again.release().fileno() >= 0
+
+    run_shell(scenario)
+
+
+def test_what_the_engine_answers_at_a_glance_it_is_not_asked_about():
+    async def scenario(driver, engine):
+        driver.prompt = Glance()
+        engine.answer = lambda data, origin: None if data == b"none" else data + b"."
+        port = driver.listen(sockets.bind_udp("", 0))
+        first, second = peer(port), peer(port)
+        for data in (b"q1", b"q2", b"one", b"none", b"q333", b"q!", b"q4"):
+            first.send(data)
+        for data in (b"q5", b"q6"):
+            second.send(data)
+        first.send(b"q7")
+        port.drain()
+        assert [await said(first) for _ in range(6)] == [b"Q1", b"Q2", b"one.", b"Q333", b"Q4", b"Q7"]
+        assert [await said(second) for _ in range(2)] == [b"Q5", b"Q6"]
+        assert engine.received == [b"one", b"none"]
+        assert driver.counts["exceptions"] == 1
+        assert max(driver.prompt.calls) == 7, "those of one origin together, and no other's"
+        (entry,) = [entry for entry in driver.log.entries if "PACKET" in entry]
+        assert bytes.fromhex(entry["PACKET"]) == b"q!", "the packet that broke it is named"
 
     run_shell(scenario)

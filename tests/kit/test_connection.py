@@ -5,10 +5,11 @@ import asyncio
 import os
 import socket
 import struct
+from itertools import accumulate
 
 import pytest
 
-from fakes.shell import run_shell, said, until
+from fakes.shell import Glance, run_shell, said, until
 from fakes.tcp import closed, connect, open_listener, read_records
 from pydaemons.engine.effects import Reply
 from pydaemons.engine.protocol import Address, Transport
@@ -82,6 +83,24 @@ def test_a_record_that_breaks_the_engine_costs_only_itself():
         sock.send(frame(b"abcd") + frame(b"") + frame(b"efgh"))
         assert await read_records(sock, 2) == [b"d", b"h"]
         assert driver.counts["exceptions"] == 1
+
+    run_shell(scenario)
+
+
+def test_what_the_engine_answers_at_a_glance_it_is_not_asked_about():
+    async def scenario(driver, engine):
+        driver.prompt = Glance()
+        engine.answer = lambda data, origin: None if data == b"none" else data + b"."
+        sock = await connect(open_listener(driver))
+        records = [b"q1", b"q2", b"one", b"none", b"q333", b"q!", b"q4", b"two", b"q5"]
+        sock.send(b"".join(map(frame, records)))
+        expected = [b"Q1", b"Q2", b"one.", b"Q333", b"Q4", b"two.", b"Q5"]
+        assert await read_records(sock, len(expected)) == expected
+        assert engine.received == [b"one", b"none", b"two"]
+        assert driver.counts["exceptions"] == 1
+        assert driver.counts["records out"] == len(expected)
+        (entry,) = [entry for entry in driver.log.entries if "PACKET" in entry]
+        assert bytes.fromhex(entry["PACKET"]) == b"q!", "the packet that broke it is named"
 
     run_shell(scenario)
 
@@ -168,9 +187,11 @@ def test_another_framing_may_be_spoken():
         def pending(self):
             return bool(self._rest)
 
-        def feed(self, data):
-            *lines, self._rest = (self._rest + data).split(b"\n")
-            return lines
+        def cut(self, data):
+            data = self._rest + data
+            *lines, self._rest = data.split(b"\n")
+            ends = accumulate(len(line) + 1 for line in lines)
+            return data, [(end - 1 - len(line), len(line)) for end, line in zip(ends, lines, strict=True)]
 
     async def scenario(driver, engine):
         engine.answer = lambda data, origin: data.upper() + b"\n"

@@ -1,34 +1,59 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A repeated call gets its first answer, for a while and within bounds."""
 
+from pydaemons.engine.protocol import Address
 from pydaemons.sunrpc.dupcache import LIFETIME, ReplyCache
 
-KEY = ("10.0.0.2", b"call")
+CALL = b"xid1 and what follows"
+PEER, OTHER = Address("10.0.0.2", 700), Address("10.0.0.3", 700)
 
 
 def test_a_reply_is_found_again_until_its_time_is_over() -> None:
     cache = ReplyCache()
-    cache.keep(KEY, 700, b"reply", 100.0)
-    assert cache.find(KEY, 700, 100.0 + LIFETIME) == b"reply"
-    assert cache.find(KEY, 700, 100.1 + LIFETIME) is None
+    cache.keep(CALL, PEER, b"reply", 100.0)
+    assert cache.find(CALL, PEER, 100.0 + LIFETIME) == b"reply"
+    assert cache.find(CALL, PEER, 100.1 + LIFETIME) is None
     assert cache.hits == 1
+
+
+def test_only_the_same_bytes_from_the_same_port_are_the_same_call() -> None:
+    cache = ReplyCache()
+    cache.keep(CALL, PEER, b"reply", 100.0)
+    assert cache.find(CALL + b"!", PEER, 100.0) is None
+    assert cache.find(CALL, PEER._replace(port=701), 100.0) is None
+    assert cache.find(CALL, OTHER, 100.0) is None
+    assert cache.hits == 0
 
 
 def test_it_keeps_at_least_the_newest_and_at_most_twice_its_size() -> None:
     cache = ReplyCache(size=10)
     for number in range(1000):
-        cache.keep(("h", b"%d" % number), 700, b"r", 0.0)
+        cache.keep(number.to_bytes(4, "big"), PEER, b"r", 0.0)
         assert len(cache) <= 20
         for recent in range(max(0, number - 9), number + 1):
-            assert cache.find(("h", b"%d" % recent), 700, 0.0) == b"r"
+            assert cache.find(recent.to_bytes(4, "big"), PEER, 0.0) == b"r"
+
+
+def test_hosts_that_use_the_same_xids_do_not_get_in_each_others_way() -> None:
+    cache = ReplyCache(size=4)
+    peers = [Address(f"10.0.0.{number}", 700 + port) for number in range(3) for port in range(2)]
+    for turn in range(50):
+        call = b"xid%d" % (turn % 10) + b"%d" % turn
+        for peer in peers:
+            cache.keep(call, peer, b"%d %d" % (peer.port, turn), 0.0)
+            assert cache.find(call, peer, 0.0) == b"%d %d" % (peer.port, turn)
+        for peer in peers[-4:]:
+            assert cache.find(call, peer, 0.0) == b"%d %d" % (peer.port, turn)
 
 
 def test_a_restarted_host_is_forgotten_alone() -> None:
-    cache = ReplyCache(size=2)
-    for host in ("a", "b", "a", "b"):
-        cache.keep((host, b"x" + host.encode()), 700, b"r", 0.0)
-    cache.forget("a")
-    assert cache.find(("a", b"xa"), 700, 0.0) is None
-    assert cache.find(("b", b"xb"), 700, 0.0) == b"r"
-    cache.forget()
-    assert len(cache) == 0
+    for size in (2, 3, 100):
+        cache = ReplyCache(size=size)
+        for peer in (PEER, OTHER, PEER, OTHER):
+            cache.keep(CALL, peer, b"r", 0.0)
+        cache.forget(PEER.host)
+        assert cache.find(CALL, PEER, 0.0) is None
+        assert cache.find(CALL, OTHER, 0.0) == b"r"
+        assert cache.hosts() == {OTHER.host}
+        cache.forget()
+        assert len(cache) == 0

@@ -31,7 +31,13 @@ def split(stream: bytes, cuts: list[int]) -> list[bytes]:
 
 def collect(pieces: list[bytes]) -> list[bytes]:
     deframer = Deframer(LIMIT)
-    return [record for piece in pieces for record in deframer.feed(piece)]
+    records = [record for piece in pieces for record in deframer.feed(piece)]
+    other = Deframer(LIMIT)
+    buffers = [other.cut(piece) for piece in pieces]
+    cut = [buffer[at : at + size] for buffer, places in buffers for at, size in places]
+    assert cut == records
+    assert other.pending == deframer.pending
+    return records
 
 
 records_with_cuts = st.lists(
@@ -62,7 +68,8 @@ def test_garbage_gives_the_same_whole_and_in_pieces(data, cuts):
         deframer, records = Deframer(LIMIT), []
         for piece in pieces:
             try:
-                records += deframer.feed(piece)
+                buffer, places = deframer.cut(piece)
+                records += [buffer[at : at + size] for at, size in places]
             except WireError as error:
                 assert 0 <= error.offset <= len(piece)
                 return None
@@ -75,6 +82,13 @@ def test_garbage_gives_the_same_whole_and_in_pieces(data, cuts):
 def test_a_record_sent_is_a_record_received():
     assert collect([frame(b"call") + frame(b"")]) == [b"call", b""]
     assert mark(5) == b"\x80\x00\x00\x05"
+
+
+def test_records_that_come_whole_stay_where_they_are():
+    stream = frame(b"call") + frame(b"") + frame(b"another")
+    buffer, places = Deframer(LIMIT).cut(stream)
+    assert buffer is stream
+    assert places == [(4, 4), (12, 0), (16, 7)]
 
 
 @pytest.mark.parametrize("size", [LIMIT + 1, 0x7FFFFFFF])

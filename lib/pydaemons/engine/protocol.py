@@ -9,9 +9,9 @@ thus make a network, and hours of protocol time pass in milliseconds of test tim
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import Enum
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeAlias
 
 from pydaemons.engine.effects import Effect
 
@@ -76,3 +76,26 @@ class Engine(Protocol):
 
     def drain(self) -> Iterator[Effect]:
         """What the shell must do now, in this order. Each effect is handed out once."""
+
+
+Place: TypeAlias = tuple[int, int]
+"""Where in a buffer a packet stands, and how long it is."""
+
+
+class Buffer(Protocol):
+    """Bytes that stand somewhere: bytes, or a memory map."""
+
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+    def __getitem__(self, part: slice, /) -> bytes: ...
+
+
+class Prompt(Protocol):
+    """What an engine may offer besides: to answer the packets that come in all the time without looking at
+    each of them from the beginning. The answers are those `receive` would have given."""
+
+    def answer(
+        self, data: Buffer, places: Sequence[Place], origin: Origin, now: Now, answers: list[bytes]
+    ) -> None:
+        """Packets of one origin came in together. Append the answers to those at the beginning, as far as
+        every one is easily answered: the first that is not, and all behind it, are left to `receive`, or to
+        another try. After an exception it is the packet behind those answered that caused it."""

@@ -16,7 +16,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from pydaemons.engine.effects import SendFailed
-from pydaemons.engine.protocol import Address, Origin, Transport
+from pydaemons.engine.protocol import Address, Now, Origin, Transport
 from pydaemons.kit.arena import (
     CMSG,
     DATAGRAM,
@@ -83,6 +83,7 @@ class DatagramPort:
         self._owner = owner
         self._arena = arena
         self._family = Family(sock.family)
+        self._v4 = sock.family == socket.AF_INET
         self._fd = sock.fileno()
         self._origins: dict[bytes, Origin] = {}
         self._older: dict[bytes, Origin] = {}
@@ -107,16 +108,9 @@ class DatagramPort:
         assert arena is not None
         driver = self._driver
         fd = self._fd
-        memory, words, ints = arena.memory, arena.words, arena.ints
-        length_at, flags_at, data_at, keys = arena.length_at, arena.flags_at, arena.data_at, arena.keys
-        index_at, control_at, control_size = arena.index_at, arena.control_at, arena.family.control
-        out_at, out_length_at = arena.out_at, arena.out_length_at
-        tx_slices, tx_templates = arena.tx_slices, arena.tx_templates
-        origins = self._origins
-        answered = arena.answered
+        memory, words = arena.memory, arena.words
+        keys, out_at, out_length_at, answered = arena.keys, arena.out_at, arena.out_length_at, arena.answered
         counts = driver.counts
-        receive = driver.engine.receive
-        v4 = self._family.family == socket.AF_INET
         for _ in range(ROUNDS):
             count = recvmmsg(fd, arena.rx_at, MESSAGES, _MSG_DONTWAIT, None)
             if count <= 0:
@@ -125,41 +119,8 @@ class DatagramPort:
                 return
             now = driver.now()
             counts["datagrams in"] += count
-            ready = 0
             late: list[tuple[Origin, bytes]] = []
-            for i in range(count):
-                if ints[flags_at[i]] or words[control_at[i]] != control_size:
-                    origin = self._odd(arena, i)
-                    if origin is None:
-                        continue
-                    usual = False
-                else:
-                    if v4:
-                        ints[index_at[i]] = 0
-                    else:
-                        arena.turn_around(i)
-                    key = memory[keys[i]]
-                    origin = origins.get(key) or self._find_origin(key)
-                    usual = True
-                at = data_at[i]
-                data = memory[at : at + ints[length_at[i]]]
-                try:
-                    reply = receive(data, origin, now)
-                except Exception as error:
-                    driver.failed(error, data, origin)
-                    continue
-                if reply is None:
-                    continue
-                size = len(reply)
-                if usual and size <= DATAGRAM:
-                    memory[tx_slices[ready]] = tx_templates[i]
-                    at = out_at[i]
-                    memory[at : at + size] = reply
-                    words[out_length_at[i]] = size
-                    answered[ready] = i
-                    ready += 1
-                else:
-                    late.append((origin, reply))
+            ready = self._answer(arena, count, now, late)
             if not driver.commit():
                 for i in answered[:ready]:
                     at = out_at[i]
@@ -177,6 +138,92 @@ class DatagramPort:
             driver.finish(now)
             if count < MESSAGES or self._fd < 0:
                 return
+
+    def _answer(self, arena: Arena, count: int, now: Now, late: list[tuple[Origin, bytes]]) -> int:
+        """Have the engine answer the datagrams received, those of one origin that stand together at a time.
+        How many answers are ready in the arena; `late` gets those that do not go by it."""
+        driver = self._driver
+        prompt = driver.prompt
+        receive = driver.engine.receive
+        memory, words, ints = arena.memory, arena.words, arena.ints
+        length_at, data_at = arena.length_at, arena.data_at
+        out_at, out_length_at = arena.out_at, arena.out_length_at
+        tx_slices, tx_templates, answered = arena.tx_slices, arena.tx_templates, arena.answered
+        origins = self._origins
+        ready = i = end = 0
+        answers: list[bytes] = []
+        while i < count:
+            if i >= end:
+                key = self._usual_key(arena, i)
+                if key is None:
+                    self._answer_odd(arena, i, now, late)
+                    i += 1
+                    continue
+                origin = origins.get(key) or self._find_origin(key)
+                end = i + 1
+                while end < count and self._usual_key(arena, end) == key:
+                    end += 1
+            failed = False
+            if prompt is not None:
+                places = [(data_at[k], ints[length_at[k]]) for k in range(i, end)]
+                try:
+                    prompt.answer(memory, places, origin, now, answers)
+                except Exception as error:
+                    failed = True
+                    at, size = places[len(answers)]
+                    driver.failed(error, memory[at : at + size], origin)
+            first_answered = i
+            i += len(answers)
+            if failed:
+                i += 1
+            elif i < end:
+                at = data_at[i]
+                data = memory[at : at + ints[length_at[i]]]
+                i += 1
+                try:
+                    reply = receive(data, origin, now)
+                except Exception as error:
+                    driver.failed(error, data, origin)
+                    reply = None
+                if reply is not None:
+                    if len(reply) <= DATAGRAM:
+                        answers.append(reply)
+                    else:
+                        late.append((origin, reply))
+            for k, reply in enumerate(answers, first_answered):
+                size = len(reply)
+                memory[tx_slices[ready]] = tx_templates[k]
+                at = out_at[k]
+                memory[at : at + size] = reply
+                words[out_length_at[k]] = size
+                answered[ready] = k
+                ready += 1
+            answers.clear()
+        return ready
+
+    def _usual_key(self, arena: Arena, i: int) -> bytes | None:
+        """The raw name and control of a message, turned around for its answer; None if it is an odd one."""
+        if arena.ints[arena.flags_at[i]] or arena.words[arena.control_at[i]] != arena.family.control:
+            return None
+        if self._v4:
+            arena.ints[arena.index_at[i]] = 0
+        else:
+            arena.turn_around(i)
+        return arena.memory[arena.keys[i]]
+
+    def _answer_odd(self, arena: Arena, i: int, now: Now, late: list[tuple[Origin, bytes]]) -> None:
+        origin = self._odd(arena, i)
+        if origin is None:
+            return
+        at = arena.data_at[i]
+        data = arena.memory[at : at + arena.ints[arena.length_at[i]]]
+        try:
+            reply = self._driver.engine.receive(data, origin, now)
+        except Exception as error:
+            self._driver.failed(error, data, origin)
+            return
+        if reply is not None:
+            late.append((origin, reply))
 
     def drain_plain(self) -> None:
         """The same without recvmmsg: where ctypes or the C library does not offer it."""

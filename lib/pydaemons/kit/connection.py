@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from typing import Protocol as TypingProtocol
 
 from pydaemons.engine.effects import Level, SendFailed
-from pydaemons.engine.protocol import Now, Origin, Transport
+from pydaemons.engine.protocol import Now, Origin, Place, Prompt, Transport
 from pydaemons.kit.route import Route
 from pydaemons.kit.sockets import address_of
 from pydaemons.sunrpc import marking
@@ -54,8 +54,9 @@ class Deframer(TypingProtocol):
     def wanted(self) -> int:
         """Of a record that has begun: how many bytes may be read without reading into the next one."""
 
-    def feed(self, data: bytes) -> list[bytes]:
-        """The records that the next bytes of the stream complete; WireError when it makes no sense."""
+    def cut(self, data: bytes) -> tuple[bytes, list[Place]]:
+        """The records that the next bytes of the stream complete: a buffer, and where in it they stand;
+        WireError when it makes no sense."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +153,7 @@ class Connection(Route):
             self._ended()
             return
         try:
-            records = self._deframer.feed(data)
+            data, places = self._deframer.cut(data)
         except WireError as error:
             driver.counts["streams out of step"] += 1
             peer = self.origin.peer.host
@@ -164,38 +165,67 @@ class Connection(Route):
         self.active = now.mono
         self._asked = 0
         self._streams.touch(self)
-        if not records:
+        if not places:
             if self._done is not None:
                 self._settle()
             return
-        driver.counts["records in"] += len(records)
-        for at in range(0, len(records), BATCH):
-            self._answer(records[at : at + BATCH], now)
+        driver.counts["records in"] += len(places)
+        for at in range(0, len(places), BATCH):
+            self._answer(data, places[at : at + BATCH], now)
         driver.finish(now)
         if self._done is not None:
             self._settle()
 
-    def _answer(self, records: list[bytes], now: Now) -> None:
+    def _answer(self, data: bytes, places: list[Place], now: Now) -> None:
         """One batch: through the engine, what it decided made durable, the answers sent."""
         driver = self._driver
-        receive = driver.engine.receive
-        header = self._header
-        origin = self.origin
-        out: list[bytes] = []
-        for record in records:
-            try:
-                reply = receive(record, origin, now)
-            except Exception as error:
-                driver.failed(error, record, origin)
-                continue
-            if reply is not None:
-                out.append(header(len(reply)))
-                out.append(reply)
+        answers: list[bytes] = []
+        if driver.prompt is None:
+            for place in places:
+                self._receive(data, place, now, answers)
+        else:
+            self._answer_promptly(driver.prompt, data, places, now, answers)
         if not driver.commit():
-            driver.hold([(origin, reply) for reply in out[1::2]])
-        elif out:
-            driver.counts["records out"] += len(out) // 2
-            self._write(b"".join(out))
+            driver.hold([(self.origin, reply) for reply in answers])
+        elif answers:
+            driver.counts["records out"] += len(answers)
+            header = self._header
+            size = len(answers[0])
+            if set(map(len, answers)) == {size}:
+                head = header(size)
+                self._write(head + head.join(answers))
+            else:
+                self._write(b"".join([part for reply in answers for part in (header(len(reply)), reply)]))
+
+    def _answer_promptly(
+        self, prompt: Prompt, data: bytes, places: list[Place], now: Now, answers: list[bytes]
+    ) -> None:
+        """The runs of records that the engine answers at a glance, and those between them."""
+        while places:
+            before = len(answers)
+            try:
+                prompt.answer(data, places, self.origin, now, answers)
+                failed = False
+            except Exception as error:
+                failed = True
+                at, size = places[len(answers) - before]
+                self._driver.failed(error, data[at : at + size], self.origin)
+            places = places[len(answers) - before :]
+            if places:
+                if not failed:
+                    self._receive(data, places[0], now, answers)
+                places = places[1:]
+
+    def _receive(self, data: bytes, place: Place, now: Now, answers: list[bytes]) -> None:
+        at, size = place
+        record = data[at : at + size]
+        try:
+            reply = self._driver.engine.receive(record, self.origin, now)
+        except Exception as error:
+            self._driver.failed(error, record, self.origin)
+            return
+        if reply is not None:
+            answers.append(reply)
 
     def send(self, data: bytes) -> None:
         """Send one record, apart from a batch."""

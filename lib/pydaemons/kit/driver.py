@@ -22,7 +22,7 @@ from typing import Any, Protocol, TypeVar
 
 from pydaemons.engine.effects import Append, Effect, Leave, Level, Log, Persist, Reply, Rewrite, Send
 from pydaemons.engine.events import AppendFailed, Persisted, PersistFailed
-from pydaemons.engine.protocol import Engine, Now, Origin, Transport
+from pydaemons.engine.protocol import Engine, Now, Origin, Prompt, Transport
 from pydaemons.kit import clock
 from pydaemons.kit.batch import DatagramPort
 from pydaemons.kit.datagrams import Datagrams
@@ -94,6 +94,8 @@ class Driver:
         """Called after each batch (see main: it offers the status line)."""
         self.left: asyncio.Future[Leave] = loop.create_future()
         """Resolved when the daemon shall end."""
+        self.prompt: Prompt | None = getattr(engine, "prompt", None)
+        """What of the engine answers at a glance, if it has such a thing."""
         self.datagrams = Datagrams(self)
         self.streams = Streams(self)
         self.journal: JournalWriter | None = None

@@ -24,6 +24,7 @@ from pydaemons.lockd.settings import PylockdConfiguration
 from pydaemons.nlm import procs
 from pydaemons.nlm.filehandle import Codecs
 from pydaemons.nlm.journal import Journal
+from pydaemons.nlm.prompt import GRANTED, Prompt
 from pydaemons.nlm.replay import replay
 from pydaemons.nlm.server import PRIVILEGED_PORTS, Monitor, Server
 from pydaemons.nlm.types import NLM_PROGRAM
@@ -123,7 +124,7 @@ class LockEngine:
         self.service = Service(
             [nlm, *programs], admit=self._admit, cache=self.cache, replies=self.rpc.receive_reply
         )
-        self.receive = self.service.receive
+        self.prompt = Prompt(self.server, self.service)
         self.grace_changed: Callable[[], None] = lambda: None
         """Called when a grace period begins or ends, for who shows it."""
         self._refused: set[str] = set()
@@ -140,7 +141,12 @@ class LockEngine:
 
     # -- the engine's seam
 
-    receive: Callable[[bytes, Origin, Now], bytes | None]
+    def receive(self, data: bytes, origin: Origin, now: Now) -> bytes | None:
+        """A call that `prompt` did not answer."""
+        reply = self.service.receive(data, origin, now)
+        if reply is not None and reply[-4:] == GRANTED:
+            self.prompt.met(data, origin, reply)
+        return reply
 
     def tick(self, now: Now) -> None:
         """Retransmissions, grants, the grace period, the monitor."""

@@ -35,6 +35,7 @@ class Host:
 
     __slots__ = (
         "address",
+        "changes",
         "first_seen",
         "last_seen",
         "monitored",
@@ -49,6 +50,8 @@ class Host:
         self.address = address
         self.name = name
         """caller_name as last seen, or empty."""
+        self.changes = 0
+        """Another number whenever what is known of it, or of its owners, is not so any more."""
         self.owners: dict[int, Owner] = {}
         self.monitored = False
         self.state = 0
@@ -68,6 +71,7 @@ class Host:
         elif owner.oh != oh:
             owner.oh = oh
             owner.noted = False
+            self.changes += 1
         return owner
 
 
@@ -94,10 +98,12 @@ class Hosts:
         if name and host.name != name:
             host.name = name
             host.noted = False
+            host.changes += 1
         return host
 
     def remove(self, host: Host) -> None:
         """Forget a client that neither holds nor waits for anything."""
+        host.changes += 1
         self._hosts.pop(host.address, None)
 
 

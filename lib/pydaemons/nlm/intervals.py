@@ -43,22 +43,31 @@ class Disjoint(Generic[T]):
             column.clear()
         self.size = 0
 
-    def insert(self, start: int, end: int, item: T) -> None:
-        self.size += 1
+    def claim(self, start: int, end: int, item: T) -> bool:
+        """Insert the range where nothing is; False, and nothing changes, where any other has a byte of it."""
         firsts = self._firsts
         if not firsts:
             firsts.append(start)
             self._starts.append(array("Q", (start,)))
             self._ends.append(array("Q", (end,)))
             self._items.append([item])
-            return
-        b = bisect_right(firsts, start) - 1
-        b = max(b, 0)
+            self.size += 1
+            return True
+        b = bisect_right(firsts, start, 1) - 1
         starts = self._starts[b]
+        ends = self._ends[b]
         i = bisect_right(starts, start)
+        if i and ends[i - 1] > start:
+            return False
+        if i < len(starts):
+            if starts[i] < end:
+                return False
+        elif b + 1 < len(firsts) and firsts[b + 1] < end:
+            return False
         starts.insert(i, start)
-        self._ends[b].insert(i, end)
+        ends.insert(i, end)
         self._items[b].insert(i, item)
+        self.size += 1
         if i == 0:
             firsts[b] = start
         if len(starts) > LOAD:
@@ -69,10 +78,16 @@ class Disjoint(Generic[T]):
             items = self._items[b]
             self._items[b] = items[:half]
             self._items.insert(b + 1, items[half:])
+        return True
+
+    def insert(self, start: int, end: int, item: T) -> None:
+        """The same where nothing is known to be."""
+        free = self.claim(start, end, item)
+        assert free
 
     def remove(self, start: int) -> None:
         """Remove the range that begins at `start`, which is there."""
-        b = bisect_right(self._firsts, start) - 1
+        b = bisect_right(self._firsts, start, 1) - 1
         starts = self._starts[b]
         i = bisect_left(starts, start)
         self.size -= 1

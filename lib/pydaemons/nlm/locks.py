@@ -222,17 +222,33 @@ class ManyLocks(Generic[O]):
                 return *found, False
         return None
 
+    def claim(self, owner: O, start: int, end: int) -> bool:
+        """Take an exclusive lock, the only one of its owner, where nobody reads: as good as all locks on a
+        busy file, and nothing to join with. False, and nothing changes, if it is not so simple."""
+        held = self._writers.of
+        if owner in held or owner in self._readers.of or self.shared.size:
+            return False
+        if not self.written.claim(start, end, owner):
+            return False
+        held[owner] = (start, end)
+        return True
+
+    def give_back(self, owner: O, start: int, end: int) -> bool:
+        """Free an exclusive lock, the only one of its owner, exactly as it is. False, and nothing changes, if
+        it is not so simple."""
+        held = self._writers.of
+        if held.get(owner) != (start, end) or owner in self._readers.of:
+            return False
+        del held[owner]
+        self.written.remove(start)
+        return True
+
     def lock(self, owner: O, start: int, end: int, exclusive: bool) -> Row[O] | None:
         """Take the lock, or return one that forbids it."""
         clash = self.test(owner, start, end, exclusive)
         if clash is not None:
             return clash
         if exclusive:
-            if owner not in self._writers.of and owner not in self._readers.of:
-                # as good as all locks on a busy file: there is nothing of the owner's to join with
-                self._writers.of[owner] = (start, end)
-                self.written.insert(start, end, owner)
-                return None
             if owner in self._readers.of:
                 self._unshare(owner, start, end)
             joined = self._writers.add(owner, start, end)
@@ -254,10 +270,6 @@ class ManyLocks(Generic[O]):
 
     def unlock(self, owner: O, start: int, end: int) -> bool:
         """Free what `owner` holds of [start, end); False if that was nothing."""
-        if self._writers.of.get(owner) == (start, end) and owner not in self._readers.of:
-            del self._writers.of[owner]
-            self.written.remove(start)
-            return True
         freed = owner in self._writers.of and self._unwrite(owner, start, end)
         if owner in self._readers.of and self._unshare(owner, start, end):
             freed = True

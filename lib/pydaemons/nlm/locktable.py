@@ -86,12 +86,15 @@ class LockTable(Generic[O]):
             if self._group is not None:
                 self._count(owner, 1)
             return None
-        if isinstance(entry, ManyLocks):
-            before = entry.written.size + entry.shared.size
-        else:
-            if isinstance(entry, tuple):
-                entry = FewLocks((entry,))
-            before = len(entry)
+        if type(entry) is ManyLocks:
+            if exclusive and entry.claim(owner, start, end):
+                self._extra += 1
+                if self._group is not None:
+                    self._count(owner, 1)
+                return None
+        elif isinstance(entry, tuple):
+            entry = FewLocks((entry,))
+        before = len(entry)
         clash = entry.lock(owner, start, end, exclusive)
         if clash is not None:
             return Holder(*clash)
@@ -106,7 +109,13 @@ class LockTable(Generic[O]):
         entry = entries.get(file)
         if entry is None:
             return False
-        if isinstance(entry, tuple):
+        if type(entry) is ManyLocks:
+            if entry.written.size > AGAIN_FEW + 1 and entry.give_back(owner, start, end):
+                self._extra -= 1
+                if self._group is not None:
+                    self._count(owner, -1)
+                return True
+        elif isinstance(entry, tuple):
             holder, low, high, _ = entry
             if holder is not owner or high <= start or end <= low:
                 return False
@@ -116,7 +125,7 @@ class LockTable(Generic[O]):
                     self._count(owner, -1)
                 return True
             entry = FewLocks((entry,))
-        before = entry.written.size + entry.shared.size if isinstance(entry, ManyLocks) else len(entry)
+        before = len(entry)
         freed = entry.unlock(owner, start, end)
         if freed:
             if self._group is not None:

@@ -169,6 +169,7 @@ class Server:
             return Result(cookie, Status.DENIED)
         if state and state != host.state:
             host.state, host.noted = state, False
+            host.changes += 1
         if not host.monitored:
             self._watch(host, call, now, monitored=monitored)
         self.journal.locked(owner, file, start, end, exclusive)
@@ -342,6 +343,7 @@ class Server:
             freed = self.release(lambda owner: owner.host is host, now)
             freed += self.release_shares(lambda other: other is host)
             host.state, host.noted = state, False
+            host.changes += 1
             self.journal.host(host)
         self._forget(address)
         self.journal.forgotten(address)
@@ -397,6 +399,7 @@ class Server:
         self.journal.cleared()
         for host in self.hosts:
             host.monitored = False
+            host.changes += 1
         self._forget(None)
         self.journal.forgotten(None)
         self.grace.end()
@@ -454,6 +457,36 @@ class Server:
         self._room = self.settings.nlm_max_locks - len(self.table) - len(self.shares)
         return self._room <= 0
 
+    def calm(self, calls: int) -> bool:
+        """Whether so many calls of LOCK and UNLOCK may pass without any other rule than the lock table's
+        having a say, if they are of known owners and their files have no `crowd`."""
+        return not (
+            self.grace.active
+            or self.refuse
+            or self._refusal is not None
+            or self.settings.nlm_max_locks_per_client
+            or (self._room <= calls and (self._is_full() or self._room <= calls))
+        )
+
+    def crowded(self, file: bytes) -> bool:
+        """Whether somebody waits for bytes of this file, or is being told that it has them."""
+        return file in self._queues or (bool(self._untold) and bool(self.grants.on_file(file)))
+
+    @property
+    def crowd(self) -> bool:
+        """Whether that is so of any file."""
+        return bool(self._queues or self._untold)
+
+    def passed(self, locks: int, unlocks: int) -> None:
+        """So many calls passed and were granted."""
+        self._locks[GRANTED] += locks
+        self._unlocks[GRANTED] += unlocks
+        self._room -= locks + unlocks
+
+    def file(self, fh: bytes, call: Call) -> bytes:
+        """What the lock table knows a file by."""
+        return fh if self._key is None else self._key(fh, call.origin.local.host)
+
     def _wait(
         self, args: LockArgs, call: Call, owner: Owner, wanted: tuple[bytes, int, int], now: Now
     ) -> Result:
@@ -484,6 +517,7 @@ class Server:
             self._rpc.prepare(way_back(call), now)
         if args.state and args.state != owner.host.state:
             owner.host.state, owner.host.noted = args.state, False
+            owner.host.changes += 1
         if not owner.host.monitored:
             self._watch(owner.host, call, now)
         self.journal.waits(waiting)
@@ -550,6 +584,7 @@ class Server:
         idle = set()
         for host in self.hosts:
             host.owners = {svid: owner for svid, owner in host.owners.items() if owner in busy}
+            host.changes += 1
             if host.owners or host in sharers:
                 continue
             if host not in self._idle:

@@ -5,8 +5,10 @@ arguments all agree. The port counts because a program started anew may well beg
 before it; a client that repeats a call over a new connection is not known by it, and its call is executed
 again.
 
-Two generations of a dict bound it without any work per entry; a reply is believed for LIFETIME seconds and at
-most until `forget`, which the owner calls when a host restarted and its old xids mean nothing any more.
+A reply is filed under the xid of its call, which a client changes from call to call: that a call is new, as
+nearly all are, is told by a look-up of four bytes. Two generations of a dict bound it without any work per
+entry; a reply is believed for LIFETIME seconds and at most until `forget`, which the owner calls when a host
+restarted and its old xids mean nothing any more.
 
 Replies can outlive the process: `fresh` and `dump` give them in a short form, with xid and checksum for the
 call, `remember` takes that back.
@@ -17,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from zlib import crc32
 
+from pydaemons.engine.protocol import Address
 from pydaemons.sunrpc.message import SUCCESS
 
 LIFETIME = 120.0
@@ -29,8 +32,12 @@ Digest = tuple[str, bytes, int]
 by."""
 
 
+Kept = tuple[Address, bytes, bytes, float]
+"""Peer, call, reply, and when it was given."""
+
+
 class ReplyCache:
-    """(peer host, call bytes) and port -> reply bytes; holds between `size` and 2 * `size` of the newest."""
+    """call bytes and peer -> reply bytes; holds between `size` and 2 * `size` of the newest."""
 
     __slots__ = ("_until", "fresh", "hits", "new", "old", "remembered", "size")
 
@@ -40,49 +47,60 @@ class ReplyCache:
         self.fresh: list[tuple[str, bytes, bytes, float]] | None = None
         """Host, call, reply and time of those kept since the owner last emptied this list; None: the owner
         does not want to know."""
-        # the packet path looks whether a call is in one of these before it asks `find`
-        self.new: dict[tuple[str, bytes], tuple[bytes, float, int]] = {}
-        self.old: dict[tuple[str, bytes], tuple[bytes, float, int]] = {}
+        # the packet path looks whether an xid is in one of these before it asks `find`
+        self.new: dict[bytes | tuple[bytes, Address], Kept] = {}
+        """By xid; by xid and peer where another peer's call has that xid."""
+        self.old: dict[bytes | tuple[bytes, Address], Kept] = {}
         self.remembered: dict[Digest, tuple[bytes, float]] = {}
         self._until = 0.0
 
     def __len__(self) -> int:
         return len(self.new) + len(self.old) + len(self.remembered)
 
-    def find(self, key: tuple[str, bytes], port: int, mono: float) -> bytes | None:
-        """The reply this call from this port got before, or None."""
-        kept = self.new.get(key) or self.old.get(key)
-        if kept is None:
-            return self._recall(key, mono) if self.remembered else None
-        if kept[2] != port or mono - kept[1] > LIFETIME:
-            return None
-        self.hits += 1
-        return kept[0]
+    def find(self, data: bytes, peer: Address, mono: float) -> bytes | None:
+        """The reply this call from this peer got before, or None."""
+        xid = data[:4]
+        for generation in (self.new, self.old):
+            kept = generation.get(xid)
+            if kept is not None and kept[0] != peer:
+                kept = generation.get((xid, peer))
+            if kept is not None and kept[1] == data:
+                if mono - kept[3] > LIFETIME:
+                    return None
+                self.hits += 1
+                return kept[2]
+        return self._recall(data, peer.host, mono) if self.remembered else None
 
-    def keep(
-        self, key: tuple[str, bytes], port: int, reply: bytes, mono: float, *, outlive: bool = True
-    ) -> None:
+    def keep(self, data: bytes, peer: Address, reply: bytes, mono: float, *, outlive: bool = True) -> None:
         """Remember a reply; `outlive` this process, where the owner sees to that."""
-        new = self.new
-        new[key] = (reply, mono, port)
-        if len(new) >= self.size:
-            self.old = new
-            self.new = {}
+        self._file((peer, data, reply, mono))
+        self.bound()
         if outlive and self.fresh is not None:
-            self.fresh.append((*key, reply, mono))
+            self.fresh.append((peer.host, data, reply, mono))
+
+    def bound(self) -> None:
+        """Begin a new generation if this one is large enough: for who filed in `new` without `keep`."""
+        if len(self.new) >= self.size:
+            self.old = self.new
+            self.new = {}
 
     def forget(self, host: str | None = None) -> None:
         """Forget the replies to one host, or all."""
         if self.fresh is not None:
             self.fresh = [kept for kept in self.fresh if host not in (None, kept[0])]
+        generations = self.old, self.new
+        self.new = {}
+        self.old = {}
         if host is None:
-            self.new = {}
-            self.old = {}
             self.remembered = {}
             return
-        self.new = {key: kept for key, kept in self.new.items() if key[0] != host}
-        self.old = {key: kept for key, kept in self.old.items() if key[0] != host}
         self.remembered = {key: kept for key, kept in self.remembered.items() if key[0] != host}
+        for generation in generations:  # anew, for an xid may have been another's, too
+            self.old = self.new
+            self.new = {}
+            for kept in generation.values():
+                if kept[0].host != host:
+                    self._file(kept)
 
     def remember(self, digest: Digest, result: bytes, mono: float) -> None:
         """Take a reply of an earlier process: that it was accepted is understood, `result` stands behind
@@ -92,20 +110,26 @@ class ReplyCache:
 
     def hosts(self) -> set[str]:
         """Whom any reply is for."""
-        return {key[0] for kept in (self.remembered, self.old, self.new) for key in kept}
+        known = {kept[0].host for generation in (self.old, self.new) for kept in generation.values()}
+        return known | {host for host, _, _ in self.remembered}
 
     def dump(self) -> Iterator[tuple[Digest, bytes, float]]:
         """Digest, reply and time of all, the oldest first."""
         for digest, (reply, mono) in self.remembered.items():
             yield digest, reply, mono
-        for (host, data), (reply, mono, _) in (*self.old.items(), *self.new.items()):
-            yield digest_of(host, data), reply, mono
+        for peer, data, reply, mono in (*self.old.values(), *self.new.values()):
+            yield digest_of(peer.host, data), reply, mono
 
-    def _recall(self, key: tuple[str, bytes], mono: float) -> bytes | None:
+    def _file(self, kept: Kept) -> None:
+        xid, new = kept[1][:4], self.new
+        there = new.get(xid)
+        new[xid if there is None or there[0] == kept[0] else (xid, kept[0])] = kept
+
+    def _recall(self, data: bytes, host: str, mono: float) -> bytes | None:
         if mono > self._until:
             self.remembered = {}
             return None
-        kept = self.remembered.get(digest_of(*key))
+        kept = self.remembered.get(digest_of(host, data))
         if kept is None or mono - kept[1] > LIFETIME:
             return None
         self.hits += 1

@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Record marking: ONC RPC messages in a byte stream (RFC 5531 §11), without I/O. Read Deframer.feed first.
+"""Record marking: ONC RPC messages in a byte stream (RFC 5531 §11), without I/O. Read Deframer.cut first.
 
 A record is one or more fragments; each fragment is a 4-byte header (highest bit: the last of its record, the
 other 31 its length) and that many bytes. Nearly every sender puts a record in one fragment and nearly every
-read ends with a whole one: that case is a slice and nothing else. Whatever way the stream is split, the same
-records come out.
+read ends with a whole one: then the records are where they came, and nothing is copied. Whatever way the
+stream is split, the same records come out.
 """
 
 from __future__ import annotations
 
+from itertools import accumulate
 from struct import Struct
 
+from pydaemons.engine.protocol import Place
 from pydaemons.wire.errors import WireError
 
 LAST = 0x80000000
@@ -57,14 +59,45 @@ class Deframer:
         """Of a record that has begun: how many bytes may be read without reading into the next one."""
         return self._left or 4 - len(self._head)
 
+    def cut(self, data: bytes) -> tuple[bytes, list[Place]]:
+        """The records that `data`, the next bytes of the stream, completes: a buffer, which is `data` if they
+        all stand in it in one piece, and where in it they stand. WireError (its offset counted in `data`)
+        when a record exceeds the limit: the stream has lost its meaning and must be closed."""
+        places: list[Place] = []
+        offset = 0
+        if self._whole:
+            unpack = HEADER.unpack_from
+            limit = self._limit
+            size = len(data)
+            while (start := offset + 4) <= size:
+                length = unpack(data, offset)[0] - LAST
+                end = start + length
+                if length < 0 or end > size:
+                    break
+                if length > limit:
+                    raise WireError(f"a record of more than {limit} bytes", offset)
+                places.append((start, length))
+                offset = end
+            if offset == size:
+                return data, places
+        # one record is in pieces: put them together, and all in a buffer of their own
+        records = [data[start : start + length] for start, length in places]
+        self._feed(data, offset, records)
+        if len(records) == len(places):
+            return data, places
+        ends = accumulate(map(len, records))
+        return b"".join(records), [(end - len(r), len(r)) for end, r in zip(ends, records, strict=True)]
+
     def feed(self, data: bytes) -> list[bytes]:
-        """The records that `data`, the next bytes of the stream, completes. WireError (its offset counted in
-        `data`) when a record exceeds the limit: the stream has lost its meaning and must be closed."""
+        """The same, each record as bytes of its own."""
         records: list[bytes] = []
+        self._feed(data, 0, records)
+        return records
+
+    def _feed(self, data: bytes, offset: int, records: list[bytes]) -> None:
         unpack = HEADER.unpack_from
         limit = self._limit
         size = len(data)
-        offset = 0
         while offset < size:
             if self._whole:
                 while (start := offset + 4) <= size:
@@ -79,7 +112,6 @@ class Deframer:
                 if offset == size:
                     break
             offset = self._assemble(data, offset, records)
-        return records
 
     def _assemble(self, data: bytes, offset: int, records: list[bytes]) -> int:
         """The general case: go on with the record begun until it is complete or `data` ends; where it got."""

@@ -175,6 +175,8 @@ class Service:
         """How calls ended that no procedure saw, by name of the answer; `DROPPED` were not answered at
         all."""
         self._admit = admit
+        self.generation = 0
+        """Another number whenever callers are to be judged anew: for who remembers any besides."""
         self._replies = replies
         self._known: dict[Origin, dict[bytes, Call]] = {}
 
@@ -194,10 +196,10 @@ class Service:
         procedure.calls += 1
         once = procedure.once
         if once:
-            key = (origin.peer.host, data)
             cache = self.cache
-            if key in cache.new or key in cache.old or cache.remembered:
-                kept = cache.find(key, origin.peer.port, now.mono)
+            xid = data[:4]
+            if xid in cache.new or xid in cache.old or cache.remembered:
+                kept = cache.find(data, origin.peer, now.mono)
                 if kept is not None:
                     return kept
         try:
@@ -211,21 +213,27 @@ class Service:
         reply: bytes = data[:4] + SUCCESS + procedure.pack(result)
         if once:
             outlive = not procedure.same_again or origin.transport is Transport.UDP
-            self.cache.keep(key, origin.peer.port, reply, now.mono, outlive=outlive)
+            self.cache.keep(data, origin.peer, reply, now.mono, outlive=outlive)
         return reply
 
     def serve(self, program: Program) -> None:
         """Answer calls of another program, too."""
         self.programs[program.number] = program
-        self._known.clear()
+        self.forget_callers()
 
     def forget_callers(self) -> None:
         """Admit everybody anew from the next call on: the rules of admission changed."""
+        self.generation += 1
         self._known.clear()
 
     def forget_origin(self, origin: Origin) -> None:
         """A connection ended: nothing more will come from this origin."""
         self._known.pop(origin, None)
+
+    def known(self, data: bytes, origin: Origin) -> Call | None:
+        """What is known of a call's caller since `receive` answered it or one like it."""
+        calls = self._known.get(origin)
+        return None if calls is None else calls.get(data[4 : 40 + int.from_bytes(data[28:32], "big")])
 
     def _introduce(self, data: bytes, origin: Origin, now: Now) -> Call | None:
         """A caller or a call not met before: take the header apart and judge it."""
