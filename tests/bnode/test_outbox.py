@@ -33,3 +33,13 @@ def test_what_is_put_while_draining_is_drained_too():
         if len(drained) == 1:
             out.put(StopUnit("b"))
     assert drained == [StopUnit("a"), StopUnit("b")]
+
+
+def test_it_knows_whether_there_is_anything():
+    out = Outbox()
+    assert not out
+    out.config_changed = True
+    assert out
+    out.config_changed = False
+    out.answer("t", Code.OK)
+    assert out and list(out.drain()) and not out

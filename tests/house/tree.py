@@ -19,6 +19,7 @@ FLOORS = {
     "pydaemons.engine": 0,
     "pydaemons.tunables": 0,
     "pydaemons.sunrpc": 1,
+    "pydaemons.rx": 1,
     "pydaemons.netbios": 1,
     "pydaemons.nlm": 2,
     "pydaemons.nsm": 2,

@@ -18,6 +18,7 @@ from pydaemons.tunables.kinds import (
     Flags,
     Int,
     List,
+    Listen,
     Refused,
     Seconds,
     Text,
@@ -42,6 +43,7 @@ ALL_KINDS: list[Any] = [
     kinds.Path(empty=True),
     Address(),
     AtAddress(Choice("auto", "off")),
+    Listen(),
     ClientPattern(),
     List(ClientPattern()),
     List(Address(), empty=False),
@@ -175,6 +177,39 @@ print(sorted({"re", "typing", "dataclasses", "enum", "functools", "os"} & set(sy
     lib = str(Path(__file__).parents[2] / "lib")
     done = subprocess.run([sys.executable, "-ISc", code, lib], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("127.0.0.1:7007", "127.0.0.1:7007"),
+        (" 192.0.2.1:07007\n", "192.0.2.1:7007"),
+        ("[::1]:7007", "[::1]:7007"),
+        ("[2001:DB8:0::1]:1", "[2001:db8::1]:1"),
+        ("", ""),
+    ],
+)
+def test_an_address_to_listen_on_has_a_port(text: str, value: str) -> None:
+    assert Listen().parse(text) == value and Listen().parse(value) == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "127.0.0.1",
+        "7007",
+        ":7007",
+        "127.0.0.1:",
+        "127.0.0.1:0",
+        "127.0.0.1:65536",
+        "::1:7007",
+        "host:7007",
+        "[::1]",
+    ],
+)
+def test_an_address_without_one_or_a_name_is_refused(text: str) -> None:
+    with pytest.raises(Refused):
+        Listen().parse(text)
 
 
 @pytest.mark.parametrize("text", [" 192.0.2.1=auto", "192.0.2.1 = auto"])

@@ -25,6 +25,10 @@ class Outbox:
         self.config_changed = False
         """BosConfig has to be"""
 
+    def __bool__(self) -> bool:
+        """Whether there is anything for drain."""
+        return bool(self._effects or self._answers or self.changed or self.config_changed)
+
     def put(self, effect: Effect) -> None:
         self._effects.append(effect)
 

@@ -46,11 +46,13 @@ from pydaemons.bnode.events import (
 from pydaemons.bnode.folders import Folders, Site
 from pydaemons.bnode.history import FOLDER as HISTORY
 from pydaemons.bnode.model import Code, escape
+from pydaemons.bnode.rxdoor import Door
 from pydaemons.bnode.supervisor import Supervisor
 from pydaemons.bosd import cores, files, state
 from pydaemons.bosd.boslog import BosLogFile
 from pydaemons.bosd.bus import Bus
 from pydaemons.bosd.control import Desk
+from pydaemons.bosd.rxport import RxPort
 from pydaemons.bosd.settings import PybosdConfiguration
 from pydaemons.bosd.systemd1 import Systemd
 from pydaemons.engine.effects import Level
@@ -97,7 +99,7 @@ class PybosdDaemon(Daemon):
         except BosConfigError as error:
             raise StartError("; ".join(error.args), NOT_CONFIGURED) from error
 
-    def compose(self, shell: Shell) -> Supervisor:
+    def compose(self, shell: Shell) -> Supervisor | Door:
         """The engine, from settings and what is on disk."""
         self._shell = shell
         tunables, settings, arguments = (
@@ -132,7 +134,8 @@ class PybosdDaemon(Daemon):
         self._boslog = BosLogFile(f"{self.folders.log}/BosLog")
         self._boslog.open()
         self._remove_stale_bars()
-        return supervisor
+        self._rx = RxPort(self.configuration.rx, shell.inherited, shell.log)
+        return self._rx.door(supervisor, self._notifier_exists) if self._rx.wanted else supervisor
 
     def interfaces(self) -> list[Interface]:
         self._desk = Desk(self._post, self._notifier_exists)
@@ -160,6 +163,7 @@ class PybosdDaemon(Daemon):
         )
         driver.post(CoresSeen(cores.listed(self.folders.log)))
         self.systemd.connect()
+        self._rx.open(driver)
 
     def _register(self, driver: Driver) -> None:
         driver.on(StartUnit, lambda effect, now: self.systemd.start(effect))
@@ -197,6 +201,8 @@ class PybosdDaemon(Daemon):
             figures.insert(0, f"systemd does not answer ({self.supervisor.trouble})")
         if self.supervisor.leaving is not None:
             figures.insert(0, "stopping all")
+        if self._rx.trouble:
+            figures.append(f"no Rx: {self._rx.trouble}")
         return ", ".join(figures)
 
     async def stop(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pydaemons.bnode.tunables import BosTunables
 from pydaemons.tunables.declare import Configuration, Effect, Settings, setting
-from pydaemons.tunables.kinds import Bool, Path
+from pydaemons.tunables.kinds import Bool, Listen, Path
 
 
 class Pybosd(Settings, section="pybosd"):
@@ -26,6 +26,24 @@ class Pybosd(Settings, section="pybosd"):
     )
 
 
+class Rx(Settings, section="rx"):
+    listen = setting(
+        Listen(),
+        "",
+        effect=Effect.AT_RESTART,
+        doc="Where OpenAFS's bos is answered, 127.0.0.1:7007 say; empty means nowhere, but a socket of "
+        "pybosd-rx.socket is used in any case. The unit as shipped has no network: enable that socket, or "
+        "give the service a network by a drop-in.",
+    )
+    noauth = setting(
+        Bool(),
+        False,
+        effect=Effect.AT_RESTART,
+        doc="Whether everybody who reaches that address is an administrator. Without it bos may look, and "
+        "change nothing: callers cannot prove there who they are.",
+    )
+
+
 class PybosdConfiguration(Configuration):
     """All of it."""
 
@@ -33,4 +51,5 @@ class PybosdConfiguration(Configuration):
 
     def __init__(self) -> None:
         self.pybosd = Pybosd()
+        self.rx = Rx()
         self.tunables: BosTunables = BosTunables()

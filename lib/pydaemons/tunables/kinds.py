@@ -280,6 +280,32 @@ class AtAddress:
         return value
 
 
+class Listen:
+    """Where to listen: `127.0.0.1:7007`, `[::1]:7007`, or nothing for nowhere."""
+
+    name = "listen"
+    unit = ""
+    range = "address:port, IPv6 addresses in brackets, or empty"
+    right = "ADDRESS:PORT, an IPv6 address in brackets, or nothing"
+    spec = "listen"
+
+    def parse(self, text: str) -> str:
+        word = text.strip(BLANKS)
+        if not word:
+            return ""
+        host, _, port = word.rpartition(":")
+        bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+        if bare == host and ":" in host:
+            raise Refused(f"{quote(text)} has an IPv6 address without brackets", f"want {self.right}")
+        if not (port.isascii() and port.isdecimal() and 0 < int(port) < 65536):
+            raise Refused(f"{quote(text)} has no port", f"want {self.right}")
+        address = Address().parse(bare)
+        return f"[{address}]:{int(port)}" if ":" in address else f"{address}:{int(port)}"
+
+    def format(self, value: str) -> str:
+        return value
+
+
 class ClientPattern:
     """Who may talk to a daemon: address, network, host wildcard, @netgroup, `link`, `*`, as exports(5)."""
 
@@ -322,7 +348,7 @@ def _is_name(word: str, marks: str) -> bool:
 
 
 if TYPE_CHECKING:
-    TextKind = Choice | Text | Path | Address | AtAddress | ClientPattern
+    TextKind = Choice | Text | Path | Address | AtAddress | Listen | ClientPattern
 
 
 class List:
@@ -376,6 +402,8 @@ def from_spec(spec: str) -> AnyKind:
             return Path(empty=rest == "empty")
         case "address":
             return Address()
+        case "listen":
+            return Listen()
         case "at":
             word = from_spec(rest)
             if isinstance(word, Choice):

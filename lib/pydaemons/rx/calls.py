@@ -1,0 +1,351 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""All calls of an endpoint: what comes for them, what their bodies do, what goes to their clients. Read piece
+(DATA), acknowledge (ACK), then _advance, _run and flush; call.State says how far a call is.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from pydaemons.engine.effects import Effect, Reply
+from pydaemons.engine.protocol import Now
+from pydaemons.engine.timers import Timers
+from pydaemons.rx.call import ACK_DELAY, DEAD, KEEPALIVE, RUNNING, WAIT, Body, Call, Outcome, Read, State
+from pydaemons.rx.connection import WANT_ANSWER, Connection
+from pydaemons.rx.packet import (
+    HEADER_SIZE,
+    LONGEST_PAYLOAD,
+    Ack,
+    Failure,
+    Flag,
+    Header,
+    Piece,
+    Reason,
+    Type,
+    pack_ack,
+    pack_code,
+)
+from pydaemons.rx.receiver import WINDOW
+from pydaemons.rx.sender import Outgoing
+from pydaemons.wire.errors import WireError
+
+SMALLEST_PIECE = 32
+"""Bytes of an answer worth a packet of their own while the client's address is not proved."""
+ACK_SIZE = HEADER_SIZE + 37
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What others may make of us."""
+
+    connections: int = 1024
+    calls: int = 256
+    """under way at a time"""
+    calls_of_host: int = 64
+    request: int = 64 << 10
+    """bytes of a request that is taken whole"""
+    idle: float = 60.0
+    """seconds after which a connection without calls, and its last answers, are forgotten"""
+
+
+class Service(Protocol):
+    """What answers the calls of one service number."""
+
+    streaming: frozenset[int]
+    """procedures that read their request as it comes"""
+
+    def answer(self, request: bytes, call: Call, now: Now) -> Outcome | Body:
+        """A complete request; the answer, an abort code, or a body that works it out."""
+
+    def stream(self, procedure: int, call: Call, now: Now) -> Body:
+        """A request of a streaming procedure begins."""
+
+
+class Calls:
+    """Calls under way, and their timers."""
+
+    def __init__(self, services: Mapping[int, Service], limits: Limits, counts: Counter[str]) -> None:
+        self.ended: Callable[[Call, Now], None] = lambda call, now: None
+        """Told when a client is gone while its call waits for something."""
+        self.timers: Timers[Call] = Timers()
+        self.out: list[Effect] = []
+        """datagrams to send"""
+        self._services = services
+        self._limits = limits
+        self._counts = counts
+        self._running = 0
+        self._of_host: Counter[str] = Counter()
+        """calls under way"""
+        self._partial: dict[Call, None] = {}
+        """calls whose request has begun to come, oldest first"""
+
+    # -- beginning and end
+
+    def begin(self, connection: Connection, channel: int, number: int, now: Now) -> Call | None:
+        """A new call; None when there are too many under way. Requests that never become complete make room:
+        they cost whoever sends them nothing, and may come from anybody."""
+        host = connection.origin.peer.host
+        limits = self._limits
+        if self._running >= limits.calls or self._of_host[host] >= limits.calls_of_host:
+            victim = next(iter(self._partial), None)
+            if victim is None or (self._running < limits.calls and victim.host != host):
+                self._counts["too many calls"] += 1
+                return None
+            self._counts["never complete"] += 1
+            self.end(victim, State.DONE, now)
+        call = Call(connection, channel, number, host=host, mono=now.mono)
+        self._running += 1
+        self._of_host[host] += 1
+        self._counts["calls"] += 1
+        return call
+
+    def end(self, call: Call, state: State, now: Now) -> None:
+        """Nothing more is done about a call; its body, if it still waits, is closed."""
+        if call.state in RUNNING:
+            self._rest(call)
+            if call.state is State.WORKING:
+                self.ended(call, now)
+        if call.body is not None:
+            call.body.close()
+            call.body = None
+        call.state = state
+        self.timers.cancel(call)
+
+    def resume(self, call: Call, value: object, now: Now) -> None:
+        """What the body of a call waited for has come."""
+        if call.state is State.WORKING:
+            call.state = State.RECEIVING
+            self._run(call, value, now)
+            if call.wanted:  # the client may have had to stop meanwhile
+                self.ack(call, Reason.DELAY, 0)
+            self.arm(call)
+
+    def _rest(self, call: Call) -> None:
+        """One less under way."""
+        self._running -= 1
+        self._of_host[call.host] -= 1
+        if self._of_host[call.host] <= 0:
+            del self._of_host[call.host]
+        self._partial.pop(call, None)
+
+    # -- what comes
+
+    def piece(self, call: Call, header: Header, piece: Piece, now: Now) -> None:
+        """One DATA packet of a known call."""
+        connection, receiver = call.connection, call.receiver
+        if call.state is State.DONE:
+            return
+        payload = connection.security.open(header, piece.payload)
+        if len(payload) > LONGEST_PAYLOAD:
+            self._counts["too long"] += 1
+            return
+        reason = receiver.take(piece.seq, piece.flags, payload)
+        if reason is Reason.DUPLICATE:
+            self._counts["duplicates"] += 1
+            if call.state is State.ABORTED:
+                self.send(connection, connection.packet(Type.ABORT, call, pack_code(call.code)))
+            elif call.state is State.SENDING:
+                self._repeat(call, now)
+            else:
+                self.ack(call, reason, piece.serial)
+            return
+        if call.state is State.RECEIVING:
+            self._advance(call, piece, now)
+        if call.state not in RUNNING:
+            return  # the answer says it all
+        if reason is None:
+            call.ack_at = now.mono + ACK_DELAY
+        else:
+            self.ack(call, reason, piece.serial)
+
+    def acknowledge(self, call: Call, ack: Ack, serial: int, now: Now) -> None:
+        """The client has some of the answer, or all."""
+        sender = call.sender
+        if call.state is State.DONE or call.state is State.ABORTED:
+            return
+        sender.acknowledge(ack, serial, now.mono)
+        if sender.finished:
+            self.end(call, State.DONE, now)
+            return
+        if call.blocked and not sender.full:
+            call.blocked = False
+            self._run(call, None, now)
+        else:
+            self.flush(call, now)
+        self.arm(call)
+
+    # -- the work
+
+    def _advance(self, call: Call, piece: Piece, now: Now) -> None:
+        """More of a request is there."""
+        receiver, service = call.receiver, self._services[call.connection.service]
+        if call.body is not None:
+            if call.wanted:
+                self._run(call, None, now)
+            return
+        if piece.seq == 1:
+            procedure = int.from_bytes(piece.payload[:4], "big")
+            if procedure in service.streaming:
+                call.body = service.stream(procedure, call, now)
+                self._run(call, None, now)
+                return
+        if not receiver.complete:
+            self._partial[call] = None
+            receiver.swallow(self._limits.request)
+            if receiver.available > self._limits.request:
+                self._finish(call, Failure.SERVER_UNMARSHAL, now)
+            return
+        self._partial.pop(call, None)
+        request = receiver.read(receiver.available)
+        procedure = int.from_bytes(request[:4], "big")
+        if len(request) < 4:
+            self._finish(call, Failure.DECODE, now)
+            return
+        try:
+            outcome = service.answer(request, call, now)
+        except WireError:
+            outcome = Failure.SERVER_UNMARSHAL
+        if outcome is None or isinstance(outcome, bytes | int):
+            self._finish(call, outcome, now)
+        else:
+            call.body = outcome
+            self._run(call, None, now)
+
+    def _run(self, call: Call, value: object, now: Now) -> None:
+        """Let a body go on until it needs something that is not there."""
+        body, receiver = call.body, call.receiver
+        assert body is not None
+        while True:
+            if call.wanted:
+                if receiver.available < call.wanted:
+                    if receiver.complete:
+                        self._finish(call, Failure.SERVER_UNMARSHAL, now)
+                    else:
+                        receiver.swallow(call.wanted)
+                        self.flush(call, now)
+                    return
+                value, call.wanted = receiver.read(call.wanted), 0
+            try:
+                step: Any = body.send(value)
+            except StopIteration as stop:
+                self._finish(call, stop.value, now)
+                return
+            except WireError:
+                self._finish(call, Failure.SERVER_UNMARSHAL, now)
+                return
+            value = None
+            if isinstance(step, Read):
+                call.wanted = step.size
+            elif step is WAIT:
+                call.state = State.WORKING
+                call.ping_at = now.mono + KEEPALIVE
+                self.flush(call, now)
+                return
+            else:
+                call.sender.write(step)
+                if call.sender.full:
+                    call.blocked = True
+                    self.flush(call, now)
+                    return
+
+    def _finish(self, call: Call, outcome: Outcome, now: Now) -> None:
+        """The call ends with an answer or with a code."""
+        connection = call.connection
+        if isinstance(outcome, int) and outcome != 0:
+            call.code = int(outcome)
+            self.end(call, State.ABORTED, now)
+            self.send(connection, connection.packet(Type.ABORT, call, pack_code(call.code)))
+            return
+        self._rest(call)
+        call.state, call.body, call.ack_at = State.SENDING, None, None
+        if isinstance(outcome, bytes):
+            call.sender.write(outcome)
+        call.sender.close()
+        call.end = call.sender.end.to_bytes(4, "big")
+        self.flush(call, now)
+
+    # -- what goes
+
+    def flush(self, call: Call, now: Now) -> None:
+        """Send what of the answer may go."""
+        sender, connection = call.sender, call.connection
+        burst: list[Outgoing] = []
+        room = connection.room()
+        while (packet := sender.due()) is not None:
+            size = HEADER_SIZE + len(packet.payload) + connection.security.overhead
+            if size > room:
+                fits = room - HEADER_SIZE - connection.security.overhead
+                if packet.attempts or fits < SMALLEST_PIECE:
+                    break
+                sender.shorten(fits)
+                continue
+            room -= size
+            sender.sent(packet, connection.serial + 1 + len(burst), now.mono)
+            burst.append(packet)
+        for index, packet in enumerate(burst, 1):
+            flags = Flag.LAST if packet.last else 0
+            if index < len(burst):
+                flags |= Flag.MORE
+            elif not packet.last or packet.attempts > 1:
+                flags |= Flag.WANT_ACK
+            if packet.attempts > 1:
+                self._counts["sent again"] += 1
+            self.out.append(
+                Reply(connection.origin, connection.data(call, packet.seq, flags, packet.payload))
+            )
+        if burst:
+            call.ack_at = None
+
+    def _repeat(self, call: Call, now: Now) -> None:
+        """The client asks again although an answer is under way: what is overdue, or soon would be, goes."""
+        deadline = call.sender.deadline()
+        patience = call.connection.round_trip.timeout(1) / 2
+        if deadline is None or now.mono >= deadline - patience:
+            call.sender.repeat()
+        self.flush(call, now)
+
+    def ack(self, call: Call, reason: Reason, serial: int) -> None:
+        receiver, connection = call.receiver, call.connection
+        if connection.room() < ACK_SIZE:
+            return
+        ack = Ack(receiver.first, receiver.previous, serial, reason, receiver.have(), window=WINDOW)
+        flags = WANT_ANSWER if reason is Reason.PING else Flag.SLOW_START
+        receiver.unacknowledged = 0
+        call.ack_at = None
+        self.send(connection, connection.packet(Type.ACK, call, pack_ack(ack), flags))
+
+    def send(self, connection: Connection, data: bytes) -> None:
+        self.out.append(Reply(connection.origin, data))
+
+    # -- time
+
+    def arm(self, call: Call) -> None:
+        """See to its timer. One that comes too early does no harm."""
+        at = call.deadline()
+        if at is None:
+            self.timers.cancel(call)
+            return
+        armed = self.timers.at(call)
+        if armed is None or at < armed:
+            self.timers.set(call, at)
+
+    def due(self, call: Call, now: Now) -> None:
+        mono = now.mono
+        if mono >= call.heard + DEAD:
+            self._counts["dead clients"] += 1
+            self.end(call, State.DONE, now)
+            return
+        if call.ack_at is not None and mono >= call.ack_at:
+            call.ack_at = None
+            self.ack(call, Reason.DELAY, 0)
+        if call.state is State.WORKING and mono >= call.ping_at:
+            call.ping_at = mono + KEEPALIVE
+            self.ack(call, Reason.PING, 0)
+        resend = call.sender.deadline()
+        if resend is not None and mono >= resend:
+            call.sender.expire(mono)
+            self.flush(call, now)
+        self.arm(call)

@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Calls at the server, packet by packet. The client's are made by hand or by the independent client."""
+
+from __future__ import annotations
+
+import pytest
+
+from fakes.rxnet import DOWNLOAD, ECHO, REFUSE, SLOW, UPLOAD, WRONG, Network, content
+from hosts import rx
+from pydaemons.rx.calls import Limits
+
+EPOCH, CID = 0x80000001, 4
+
+
+def data(
+    body: bytes, *, call: int = 1, seq: int = 1, flags: int = rx.LAST, serial: int = 1, cid: int = CID
+) -> bytes:
+    return rx.Packet(EPOCH, cid, call, seq, serial, rx.DATA, rx.CLIENT | flags, 0, 0, 0, 1, body).bytes()
+
+
+def ack(first: int, *, call: int = 1, reason: int = rx.DELAY, serial: int = 0, flags: int = 0) -> bytes:
+    body = rx.ack_body(first, serial, reason)
+    return rx.Packet(EPOCH, CID, call, 0, 9, rx.ACK, rx.CLIENT | flags, 0, 0, 0, 1, body).bytes()
+
+
+@pytest.fixture
+def net() -> Network:
+    return Network()
+
+
+def test_a_request_in_one_packet_is_answered_in_one(net: Network) -> None:
+    (answer,) = rx.replies(net.give(data(rx.u32(ECHO) + b"hi")))
+    assert (answer.kind, answer.seq, answer.flags, answer.body) == (rx.DATA, 1, rx.LAST, b"hi")
+    assert (answer.epoch, answer.cid, answer.call) == (EPOCH, CID, 1)
+
+
+def test_a_repeated_request_is_not_executed_again_but_answered(net: Network) -> None:
+    net.give(data(rx.u32(ECHO) + b"hi"))
+    net.clock.pass_(1.0)
+    (answer,) = rx.replies(net.give(data(rx.u32(ECHO) + b"hi", serial=2, flags=rx.LAST | rx.WANT_ACK)))
+    assert (answer.kind, answer.body) == (rx.DATA, b"hi")
+    assert len(net.service.begun) == 1
+
+
+def test_a_request_that_crosses_its_answer_is_not_answered_twice(net: Network) -> None:
+    net.give(data(rx.u32(ECHO) + b"hi"))
+    net.clock.pass_(0.001)
+    assert net.give(data(rx.u32(ECHO) + b"hi", serial=2)) == []
+
+
+def test_an_answer_nobody_acknowledges_is_sent_again_and_given_up(net: Network) -> None:
+    net.give(data(rx.u32(ECHO) + b"hi"))
+    for _ in range(300):
+        net.clock.pass_(0.1)
+        net.tick()
+    assert 3 <= len(net.sent) <= 6, "1, 3, 6, 9 ... s later, as far as the unproved address allows"
+    assert net.endpoint.counts["dead clients"] == 1
+    assert len({packet.serial for packet in rx.replies(net.sent)}) == len(net.sent)
+
+
+def test_an_acknowledged_answer_is_forgotten(net: Network) -> None:
+    net.give(data(rx.u32(ECHO) + b"hi"))
+    assert net.give(ack(2)) == []
+    net.clock.pass_(2.0)
+    assert net.tick() == []
+    assert net.give(data(rx.u32(ECHO) + b"hi", serial=3)) == [] and len(net.service.begun) == 1
+
+
+def test_an_abort_is_kept_for_who_asks_again(net: Network) -> None:
+    for serial in (1, 2):
+        (abort,) = rx.replies(net.give(data(rx.u32(REFUSE, -7), serial=serial)))
+        assert (abort.kind, abort.body) == (rx.ABORT, rx.u32(-7))
+    assert len(net.service.begun) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "code"), [(b"", -454), (b"\0\0", -454), (rx.u32(99), -455), (rx.u32(WRONG), -453)]
+)
+def test_what_cannot_be_read_has_the_codes_of_the_stubs(net: Network, body: bytes, code: int) -> None:
+    (abort,) = rx.replies(net.give(data(body)))
+    assert (abort.kind, abort.body) == (rx.ABORT, rx.u32(code))
+
+
+def test_the_next_call_acknowledges_the_last_one(net: Network) -> None:
+    net.give(data(rx.u32(ECHO) + b"one"))
+    (answer,) = rx.replies(net.give(data(rx.u32(ECHO) + b"two", call=2)))
+    assert answer.body == b"two"
+    net.clock.pass_(2.0)
+    assert [packet.call for packet in rx.replies(net.tick())] == [2]
+    assert net.give(data(rx.u32(ECHO) + b"one")) == [] and net.endpoint.counts["of an old call"] == 1
+
+
+def test_four_channels_work_at_a_time(net: Network) -> None:
+    for channel in range(4):
+        net.give(data(rx.u32(SLOW) + b"%d" % channel, cid=CID | channel))
+    assert len(net.service.waiting) == 4
+    for call in reversed(net.service.waiting):
+        (answer,) = rx.replies(net.resume(call, b"!"))
+        assert answer.body == b"%d!" % (answer.cid & 3)
+
+
+def test_a_channel_whose_call_is_being_worked_on_is_busy(net: Network) -> None:
+    net.give(data(rx.u32(SLOW)))
+    (busy,) = rx.replies(net.give(data(rx.u32(ECHO) + b"x", call=2)))
+    assert (busy.kind, busy.body) == (rx.BUSY, b"")
+    net.resume(net.service.waiting[0], b"!")
+    (answer,) = rx.replies(net.give(data(rx.u32(ECHO) + b"x", call=2)))
+    assert answer.body == b"x"
+
+
+def test_who_waits_is_told_so_and_asked_whether_it_does(net: Network) -> None:
+    net.give(data(rx.u32(SLOW)))
+    net.clock.pass_(0.1)
+    (told,) = rx.replies(net.tick())
+    assert (told.kind, rx.parse_ack(told.body).reason) == (rx.ACK, rx.DELAY)
+    assert rx.parse_ack(told.body).first == 2
+    net.give(ack(1, reason=rx.REQUESTED, serial=told.serial))
+    net.clock.pass_(4.1)
+    (ping,) = rx.replies(net.tick())
+    assert rx.parse_ack(ping.body).reason == rx.PING and ping.flags & rx.WANT_ACK
+
+
+def test_a_ping_is_answered_with_its_serial_number(net: Network) -> None:
+    net.give(data(rx.u32(SLOW)))
+    (answer,) = rx.replies(net.give(ack(1, reason=rx.PING, flags=rx.WANT_ACK)))
+    said = rx.parse_ack(answer.body)
+    assert (said.reason, said.serial, answer.flags & rx.WANT_ACK) == (rx.PING_RESPONSE, 9, 0)
+
+
+def test_a_client_that_is_gone_is_told_to_whom_it_concerns(net: Network) -> None:
+    ended = []
+    net.endpoint.when_ended(lambda call, now: ended.append(call))
+    net.give(data(rx.u32(SLOW)))
+    (call,) = net.service.waiting
+    for _ in range(200):
+        net.clock.pass_(0.1)
+        net.tick()
+    assert ended == [call]
+    assert net.resume(call, b"!") == [], "too late"
+
+
+def test_a_client_that_pings_may_wait_for_ever(net: Network) -> None:
+    net.give(data(rx.u32(SLOW)))
+    for _ in range(40):
+        net.clock.pass_(4.0)
+        net.give(ack(1, reason=rx.PING, flags=rx.WANT_ACK))
+        net.tick()
+    (answer,) = rx.replies(net.resume(net.service.waiting[0], b"!"))
+    assert answer.body == b"!"
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_client_may_end_a_call_or_all(net: Network, number: int) -> None:
+    ended = []
+    net.endpoint.when_ended(lambda call, now: ended.append(call))
+    net.give(data(rx.u32(SLOW)))
+    abort = rx.Packet(EPOCH, CID, number, 0, 2, rx.ABORT, rx.CLIENT, 0, 0, 0, 1, rx.u32(-1)).bytes()
+    assert net.give(abort) == [] and len(ended) == 1
+    assert net.endpoint.deadline() is not None, "the connection is kept a while"
+
+
+def test_all_is_acknowledged_at_once_by_ackall(net: Network) -> None:
+    net.give(data(rx.u32(ECHO) + b"x"))
+    net.give(rx.Packet(EPOCH, CID, 1, 0, 2, rx.ACKALL, rx.CLIENT, 0, 0, 0, 1).bytes())
+    net.clock.pass_(3.0)
+    assert net.tick() == []
+
+
+def test_a_request_in_pieces_is_put_together_in_any_order(net: Network) -> None:
+    pieces = [rx.u32(ECHO) + b"aa", b"bb", b"cc"]
+    (told,) = rx.replies(net.give(data(pieces[2], seq=3)))
+    assert rx.parse_ack(told.body)[3:5] == (rx.OUT_OF_SEQUENCE, b"\0\0\1")
+    net.give(data(pieces[0], seq=1, flags=0))
+    (answer,) = rx.replies(net.give(data(pieces[1], seq=2, flags=0)))
+    assert answer.body == b"aabbcc"
+
+
+def test_a_request_that_never_ends_is_refused(net: Network) -> None:
+    said = []
+    for seq in range(1, 60):
+        said += rx.replies(net.give(data(rx.u32(ECHO) + bytes(1400), seq=seq, flags=0)))
+    assert (said[-1].kind, said[-1].body) == (rx.ABORT, rx.u32(-453))
+
+
+def test_a_packet_longer_than_agreed_is_dropped(net: Network) -> None:
+    assert net.give(data(rx.u32(ECHO) + bytes(1500))) == []
+    assert net.endpoint.counts["too long"] == 1
+
+
+def test_an_upload_is_held_back_while_nobody_reads_and_goes_on_then(net: Network) -> None:
+    call = net.start(
+        rx.ClientCall(rx.u32(UPLOAD, 300_000) + content(0, 300_000), epoch=EPOCH, cid=CID, window=40)
+    )
+    net.finish_after = 2.0
+    net.run()
+    assert call.answer == b"done" and net.service.uploaded == content(0, 300_000)
+    assert rx.EXCEEDS in call.acks_seen, "there was more than there is room for"
+
+
+def test_an_upload_shorter_than_announced_is_refused(net: Network) -> None:
+    call = net.start(rx.ClientCall(rx.u32(UPLOAD, 5000) + bytes(4000), epoch=EPOCH, cid=CID))
+    net.run()
+    assert call.code == -453
+
+
+def test_jumbograms_are_understood(net: Network) -> None:
+    call = net.start(
+        rx.ClientCall(rx.u32(UPLOAD, 50_000) + content(0, 50_000), epoch=EPOCH, cid=CID, jumbo=4)
+    )
+    net.run()
+    assert call.answer == b"done" and net.service.uploaded == content(0, 50_000)
+
+
+def test_a_long_answer_waits_for_who_reads_it(net: Network) -> None:
+    net.give(data(rx.u32(DOWNLOAD, 10_000_000) + bytes(1400)))
+    assert len(net.sent) == 1, "one packet, until it is acknowledged"
+    sender = net.endpoint._connections[EPOCH, CID, None].calls[0].sender
+    assert len(sender._fresh) < 200, "and not the whole of it in memory"
+
+
+def test_too_many_calls_of_one_host_are_not_begun(net: Network) -> None:
+    net = Network(limits=Limits(calls_of_host=3))
+    for number in range(5):
+        net.give(data(rx.u32(SLOW), cid=CID * (number + 1)))
+    assert len(net.service.waiting) == 3 and net.endpoint.counts["too many calls"] == 2
+    net.resume(net.service.waiting[0], b"!")
+    net.give(data(rx.u32(SLOW), cid=CID * 9))
+    assert len(net.service.waiting) == 4
+    net.give(data(rx.u32(ECHO) + b"x", cid=CID * 10), host="10.0.0.10")
+    assert len(net.service.begun) == 5
+
+
+def test_requests_that_never_become_complete_make_room_for_others() -> None:
+    net = Network(limits=Limits(calls=3))
+    for number in range(10):
+        net.give(data(b"", seq=2, cid=CID * (number + 1)), host=f"10.9.9.{number}")
+    (answer,) = rx.replies(net.give(data(rx.u32(ECHO) + b"x", cid=400)))
+    assert answer.body == b"x"
