@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from house.commands import commands
+from house.completion import files
 from house.tree import ROOT
 from pydaemons.bosd.settings import PybosdConfiguration
 from pydaemons.lockd.settings import PylockdConfiguration
@@ -29,3 +31,5 @@ def generated() -> Iterator[tuple[Path, str]]:
         yield ROOT / f"docs/examples/{each.daemon}.conf", sample_conf(each)
         yield ROOT / f"docs/man/{each.daemon}.conf.5", conf_page(each)
     yield ROOT / "docs/man/pydaemons-tunables.7", tunables_page(made)
+    for name, text in files(commands()):
+        yield ROOT / "docs/completion" / name, text

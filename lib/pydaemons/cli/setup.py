@@ -110,10 +110,7 @@ def parser() -> argparse.ArgumentParser:
     add = verbs.add_parser(
         "install", parents=[common], help="put the files into place", description="Put the files into place."
     )
-    beside = Path(sys.argv[0]).resolve().parent
-    add.add_argument(
-        "--bin", metavar="DIR", type=Path, default=beside, help="where the commands are (%(default)s)"
-    )
+    add.add_argument("--bin", metavar="DIR", type=Path, help="where the commands are (beside this one)")
     add.add_argument("--sbin", metavar="DIR", type=Path, help="where the daemons are (likewise)")
     add.add_argument(
         "--from", dest="tree", metavar="DIR", type=Path, help="the tree that has units/ and docs/"
@@ -144,8 +141,8 @@ def source() -> Path:
 def install(arguments: argparse.Namespace) -> None:
     """Put every file of PLACES into place, and have the system take notice."""
     root: Path = arguments.root
-    programs = arguments.bin.resolve()
-    daemons = (arguments.sbin or arguments.bin).resolve()
+    programs = (arguments.bin or Path(sys.argv[0]).resolve().parent).resolve()
+    daemons = (arguments.sbin or programs).resolve()
     _check_programs(programs, daemons)
     tree = arguments.tree or source()
     before = noted(root)
