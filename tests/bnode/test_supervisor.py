@@ -21,6 +21,7 @@ from pydaemons.bnode.events import (
     Started,
 )
 from pydaemons.bnode.model import Goal
+from pydaemons.engine.events import Persisted, PersistFailed
 
 A, B = "bos-a.service", "bos-b.service"
 SLEEP = ("/bin/sleep 100",)
@@ -380,3 +381,16 @@ def test_after_any_story_processes_are_what_the_goal_says(actions, kind, flaky):
     assert running == {bnode.process(part).unit for part in wanted}
     assert (bnode.goal is Goal.NORMAL) == bool(running)
     assert bosconfig.parse(world.files["BosConfig"].decode(), "f") == world.supervisor.config()
+
+
+def test_what_the_disk_refuses_is_in_force_told_and_not_forgotten():
+    world = World()
+    world.feed(PersistFailed("BosConfig", "No space left on device"))
+    world.create("a", *SLEEP)
+    world.run(1)
+    assert status(world, "a") == 1
+    shown = world.ask("Status", instances=[], long=False).result
+    assert shown["unwritten"] == {"BosConfig": "No space left on device"}
+    assert world.ask("Statistics").result["unwritten"] == "BosConfig"
+    world.feed(Persisted("BosConfig"))
+    assert world.ask("Status", instances=[], long=False).result["unwritten"] == {}

@@ -3,9 +3,14 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
+from pydaemons.bnode.effects import Answer, Remember
+from pydaemons.bnode.model import Code
 from pydaemons.bosd.daemon import NOT_CONFIGURED, PybosdDaemon
+from pydaemons.engine.protocol import Now
 from pydaemons.kit.daemon import Shell, StartError
 from pydaemons.kit.log import Log
 from pydaemons.kit.main import main, parse_arguments
@@ -86,3 +91,79 @@ def test_notifiers_are_looked_for_where_the_canonical_path_means(tmp_path):
     daemon.compose(where)
     (tmp_path / "note").touch()
     assert daemon._notifier_exists("/usr/afs/bin/note") and not daemon._notifier_exists("/usr/afs/bin/nope")
+
+
+class Loop:
+    """What is planned, for whoever wants it to happen."""
+
+    def __init__(self):
+        self.later = []
+
+    def call_later(self, seconds, what):
+        self.later.append(what)
+
+
+class Shelled:
+    """A driver, as far as effects are concerned."""
+
+    def __init__(self):
+        self.loop, self.failing, self.posted = Loop(), {}, []
+
+    def post(self, event):
+        self.posted.append(event)
+
+
+class Answers:
+    def __init__(self):
+        self.given = []
+
+    def answer(self, answer):
+        self.given.append(answer)
+
+
+def composed(tmp_path):
+    """A daemon that was put together and is not started."""
+    put(tmp_path)
+    daemon, where = shell(tmp_path)
+    daemon.compose(where)
+    daemon._driver, daemon._desk = Shelled(), Answers()
+    return daemon
+
+
+NOW = Now(1.0, 2.0)
+
+
+def test_a_yes_whose_file_cannot_be_written_is_an_error_that_says_what_is_in_force(tmp_path):
+    daemon = composed(tmp_path)
+    daemon._driver.failing = {"BosConfig": "No space left on device"}
+    daemon._answer(Answer(1, Code.OK, {}, keeps=("BosConfig",)), NOW)
+    daemon._answer(Answer(2, Code.OK, {}, keeps=("local/UserList",)), NOW)
+    daemon._answer(Answer(3, Code.EXISTS, {}, keeps=("BosConfig",)), NOW)
+    first, second, third = daemon._desk.given
+    assert first.code == Code.IO
+    assert first.reason.startswith(
+        "BosConfig cannot be written: No space left on device; the change is in force"
+    )
+    assert (second.code, third.code) == (Code.OK, Code.EXISTS)
+
+
+def test_a_history_the_disk_refuses_is_written_later_and_told_once(tmp_path, capfd):
+    daemon = composed(tmp_path)
+    folder = tmp_path / "state/history"
+    folder.rmdir()
+    for name in "ab":
+        daemon._remember(Remember(f"history/{name}", b"{}"), NOW)
+    (again,) = daemon._driver.loop.later
+    again()
+    folder.mkdir()
+    assert capfd.readouterr().err.count("cannot be written") == 1
+    daemon._driver.loop.later.pop()()
+    assert sorted(os.listdir(folder)) == ["a", "b"]
+    assert "written again" in capfd.readouterr().err
+
+
+def test_the_status_line_names_what_cannot_be_written(tmp_path):
+    daemon = composed(tmp_path)
+    daemon.supervisor.trouble = ""
+    daemon.supervisor.unwritten["BosConfig"] = "Read-only file system"
+    assert daemon.status() == "BosConfig cannot be written (Read-only file system), 1 bnodes, 0 processes"

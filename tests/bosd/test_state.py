@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import os
+from errno import ENOSPC, EROFS
+
 import pytest
 
 from pydaemons.bnode.bosconfig import BosConfigError
@@ -77,3 +80,34 @@ def test_quick_writes_are_whole_and_none_removes(tmp_path):
     state.write_quickly(path, None)
     state.write_quickly(path, None)
     assert not list(tmp_path.iterdir())
+
+
+def test_what_the_disk_refuses_is_written_when_it_can_be_and_the_newest_counts(tmp_path, monkeypatch):
+    notebook = state.Notebook(str(tmp_path))
+    assert notebook.write("a", b"old") == ""
+    full = OSError(ENOSPC, os.strerror(ENOSPC))
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", lambda *_: (_ for _ in ()).throw(full))
+        assert notebook.write("a", b"new") == "No space left on device"
+        assert notebook.write("b", b"1") and notebook.write("b", b"2")
+        assert notebook.retry() == "No space left on device"
+        assert [entry.name for entry in tmp_path.iterdir()] == ["a"], "no drafts are left"
+        assert (tmp_path / "a").read_bytes() == b"old"
+    assert notebook.retry() == ""
+    assert ((tmp_path / "a").read_bytes(), (tmp_path / "b").read_bytes()) == (b"new", b"2")
+
+
+def test_what_is_removed_meanwhile_is_not_written_later(tmp_path, monkeypatch):
+    notebook = state.Notebook(str(tmp_path))
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "rename", lambda *_: (_ for _ in ()).throw(OSError(EROFS, "read-only")))
+        assert notebook.write("a", b"1") == "read-only"
+    assert notebook.write("a", None) == "" and notebook.retry() == ""
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_write_cut_short_goes_on(tmp_path, monkeypatch):
+    real = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: real(descriptor, bytes(data)[:3]))
+    state.write_quickly(f"{tmp_path}/x", b"0123456789")
+    assert (tmp_path / "x").read_bytes() == b"0123456789"

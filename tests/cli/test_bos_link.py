@@ -94,3 +94,23 @@ def test_the_relay_answers_what_was_asked_and_ends(daemon):
         command, input=b'{"method":"x.Echo","parameters":{}}\0', capture_output=True, timeout=30, check=True
     )
     assert done.stdout == b'{"parameters": {"result": {}}}\0'
+
+
+def test_the_relay_ends_when_nobody_reads_it_any_more(tmp_path):
+    """As when ssh is interrupted under a -wait: the daemon must learn of it."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "control"))
+        listener.listen()
+        listener.settimeout(30)
+        path = str(tmp_path / "control")
+        command = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(LIB)!r})\n"
+                   f"from pydaemons.cli.bos_link import relay\nsys.exit(relay({path!r}))"]  # fmt: skip
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            process.stdin.write(b"{}\0")
+            process.stdin.close()
+            connection, _ = listener.accept()
+            connection.settimeout(30)
+            assert connection.recv(100) == b"{}\0" and connection.recv(100) == b""
+            process.stdout.close()
+            assert process.wait(30) == 1
+        connection.close()

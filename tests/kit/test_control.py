@@ -30,6 +30,15 @@ def bug(parameters, caller):
     return {"x": 1 / 0}
 
 
+async def hang(parameters, caller, ended):
+    """Answers never, unless it is left alone for ever."""
+    try:
+        await asyncio.sleep(3600)
+    except asyncio.CancelledError:
+        ended.append("cancelled")
+        raise
+
+
 async def count(parameters, caller):
     for i in range(parameters["to"]):
         yield {"i": i}
@@ -42,6 +51,7 @@ class Served:
         self.log = KeptLog()
         self.feed = Feed()
         self.oneway = []
+        self.ended = []
         self.control = Control(str(folder), self.log)
         methods = [
             Method(
@@ -51,6 +61,7 @@ class Served:
                 "Who", lambda parameters, caller: {"pid": caller.pid, "uid": caller.uid, "gid": caller.gid}
             ),
             Method("Slow", slowly),
+            Method("Hang", lambda parameters, caller: hang(parameters, caller, self.ended)),
             Method("Refuse", refuse),
             Method("Bug", bug),
             Method("Note", lambda parameters, caller: self.oneway.append(1)),
@@ -238,6 +249,47 @@ def test_a_oneway_call_is_done_and_not_answered(tmp_path):
         await client.ask("Refuse", oneway=True)
         assert await client.call("Echo", {"text": "first heard"}) == {"parameters": {"text": "first heard"}}
         assert served.oneway == [1]
+
+    run(tmp_path, scenario)
+
+
+def test_who_hangs_up_while_waiting_has_its_call_cancelled_and_no_other(tmp_path):
+    async def scenario(served):
+        one, two = served.client(), served.client()
+        await one.ask("Hang")
+        await two.ask("Hang")
+        assert await served.client().call("Echo", {"text": "x"})
+        one.sock.close()
+        await until(lambda: served.ended == ["cancelled"])
+        assert await served.client().call("Slow") == {"parameters": {"slow": True}}
+        assert len(served.ended) == 1
+        two.sock.close()
+        await until(lambda: len(served.ended) == 2)
+
+    run(tmp_path, scenario)
+
+
+def test_who_only_has_no_more_to_say_is_answered(tmp_path):
+    async def scenario(served):
+        client = served.client()
+        for _ in range(3):
+            await client.ask("Slow")
+        client.sock.shutdown(socket.SHUT_WR)
+        for _ in range(3):
+            assert await client.hear() == {"parameters": {"slow": True}}
+        assert await client.hear() is None
+
+    run(tmp_path, scenario)
+
+
+def test_a_oneway_call_goes_on_without_its_client(tmp_path):
+    async def scenario(served):
+        client = served.client()
+        await client.ask("Hang", oneway=True)
+        client.sock.close()
+        for _ in range(20):
+            assert await served.client().call("Slow")
+        assert served.ended == []
 
     run(tmp_path, scenario)
 

@@ -83,7 +83,7 @@ class Desk:
             return
         self._audit(verb, asked.caller, Code.OK, asked.arguments)
         if result is not LATER:
-            supervisor.out.answer(asked.ticket, Code.OK, result)
+            supervisor.out.answer(asked.ticket, Code.OK, result, keeps=verb.keeps)
 
     def _refuse(self, asked: Asked, verb: Verb, refusal: Refusal) -> None:
         self._audit(verb, asked.caller, refusal.code, asked.arguments)

@@ -96,6 +96,8 @@ class Answer(Effect):
     code: Code | int
     result: Mapping[str, Any] = field(default_factory=dict)
     reason: str = ""
+    keeps: tuple[str, ...] = ()
+    """state files that must say so before a yes may leave: with one that cannot be written it is an error"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,13 @@ from pydaemons.bnode.model import escape
 if TYPE_CHECKING:
     from pydaemons.bnode.model import Bnode, Process
 
+CONFIG = "BosConfig"
+USERS = "local/UserList"
+NO_AUTH = "local/NoAuth"
+KEYS = "etc/KeyFile"
+CELL = ("etc/ThisCell", "etc/CellServDB")
+"""State files, by the names they are persisted under."""
+
 _CANONICAL = {"bin": "bin", "logs": "log", "etc": "etc", "local": "local", "db": "local"}
 
 
@@ -48,7 +55,7 @@ class Site:
     folders: Folders
     boot: str
     """a name for this boot of the machine"""
-    config_name: str = "BosConfig"
+    config_name: str = CONFIG
     """the name the shell persists the configuration under"""
 
 

@@ -36,9 +36,14 @@ class Outbox:
         self._effects.appendleft(effect)
 
     def answer(
-        self, ticket: object, code: Code | int, result: Mapping[str, Any] | None = None, reason: str = ""
+        self,
+        ticket: object,
+        code: Code | int,
+        result: Mapping[str, Any] | None = None,
+        reason: str = "",
+        keeps: tuple[str, ...] = (),
     ) -> None:
-        self._answers.append(Answer(ticket, code, result or {}, reason))
+        self._answers.append(Answer(ticket, code, result or {}, reason, keeps))
 
     def log(self, level: Level, message: str, message_id: str | None = None, **fields: str) -> None:
         """A line for BosLog and the journal, fields for the latter."""

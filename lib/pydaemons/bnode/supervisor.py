@@ -68,6 +68,8 @@ class Supervisor:
         self.connected = False
         self.trouble = "systemd has not answered yet"
         """why we are not connected"""
+        self.unwritten: dict[str, str] = {}
+        """state files that the disk refuses, and why; what they should say is in force"""
         self.leaving: Effect | None = None
         """what to do when everything has stopped"""
         self.strangers = 0
@@ -157,8 +159,10 @@ class Supervisor:
                 self.out.config_changed = True
                 self.out.log(Level.NOTICE, "Restricted mode is off")
             case PersistFailed():
+                self.unwritten[event.name] = event.error
                 self.out.log(Level.ERROR, f"{event.name} cannot be written: {event.error}; trying again")
             case Persisted():
+                self.unwritten.pop(event.name, None)
                 self.out.log(Level.NOTICE, f"{event.name} is written again")
             case HandOver():
                 self.out.changed.update(self._roster)

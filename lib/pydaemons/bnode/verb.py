@@ -57,3 +57,5 @@ class Verb:
     body: Body | None
     doc: str
     optional: Mapping[str, type] = field(default_factory=dict)
+    keeps: tuple[str, ...] = ()
+    """the state files that a yes promises to have been written"""

@@ -136,13 +136,24 @@ def status(desk: Desk, asked: Asked, now: Now) -> Any:
         unknown = [name for name, bnode in found if bnode is None]
     else:
         shown, unknown = [view(bnode, known=known) for bnode in supervisor.bnodes()], []
-    return {"instances": shown, "unknown": unknown, "trouble": supervisor.trouble}
+    return {
+        "instances": shown,
+        "unknown": unknown,
+        "trouble": supervisor.trouble,
+        "unwritten": dict(supervisor.unwritten),
+    }
 
 
 def statistics(desk: Desk, asked: Asked, now: Now) -> Any:
     tunables = desk.supervisor.tunables
     counts = {name: tunables.value(name) for name, entry in tunables.entries.items() if not entry.writable}
-    return {**counts, "trouble": desk.supervisor.trouble, "leaving": desk.supervisor.leaving is not None}
+    return {
+        **counts,
+        "waiting": len(desk.supervisor.waiting),
+        "unwritten": ", ".join(desk.supervisor.unwritten),
+        "trouble": desk.supervisor.trouble,
+        "leaving": desk.supervisor.leaving is not None,
+    }
 
 
 def set_restart(desk: Desk, asked: Asked, now: Now) -> Any:

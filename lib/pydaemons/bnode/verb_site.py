@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydaemons.bnode import sitefiles
 from pydaemons.bnode.events import Asked
+from pydaemons.bnode.folders import CELL, KEYS, NO_AUTH, USERS
 from pydaemons.bnode.model import Code
 from pydaemons.bnode.verb import Refusal
 from pydaemons.engine.effects import Persist
@@ -24,7 +25,7 @@ def add_user(desk: Desk, asked: Asked, now: Now) -> Any:
     if user in desk.users:
         return Refusal(Code.EXISTS, f"{user} is there already")
     desk.users = (*desk.users, user)
-    desk.supervisor.out.put(Persist("local/UserList", sitefiles.format_users(desk.users).encode()))
+    desk.supervisor.out.put(Persist(USERS, sitefiles.format_users(desk.users).encode()))
     return {}
 
 
@@ -33,7 +34,7 @@ def remove_user(desk: Desk, asked: Asked, now: Now) -> Any:
     if user not in desk.users:
         return Refusal(Code.NOENT, f"{user} is not there")
     desk.users = tuple(other for other in desk.users if other != user)
-    desk.supervisor.out.put(Persist("local/UserList", sitefiles.format_users(desk.users).encode()))
+    desk.supervisor.out.put(Persist(USERS, sitefiles.format_users(desk.users).encode()))
     return {}
 
 
@@ -64,7 +65,7 @@ def add_key(desk: Desk, asked: Asked, now: Now) -> Any:
     if len(desk.keys) == sitefiles.MOST_KEYS:
         return Refusal(Code.DOM, f"the file holds {sitefiles.MOST_KEYS} keys")
     desk.keys[number] = key
-    desk.supervisor.out.put(Persist("etc/KeyFile", sitefiles.pack_keys(desk.keys)))
+    desk.supervisor.out.put(Persist(KEYS, sitefiles.pack_keys(desk.keys)))
     return {}
 
 
@@ -72,13 +73,13 @@ def remove_key(desk: Desk, asked: Asked, now: Now) -> Any:
     if asked.arguments["kvno"] not in desk.keys:
         return Refusal(Code.NOENT, f"there is no key {asked.arguments['kvno']}")
     del desk.keys[asked.arguments["kvno"]]
-    desk.supervisor.out.put(Persist("etc/KeyFile", sitefiles.pack_keys(desk.keys)))
+    desk.supervisor.out.put(Persist(KEYS, sitefiles.pack_keys(desk.keys)))
     return {}
 
 
 def _persist_cell(desk: Desk) -> None:
-    desk.supervisor.out.put(Persist("etc/ThisCell", f"{desk.cell.name}\n".encode()))
-    desk.supervisor.out.put(Persist("etc/CellServDB", sitefiles.format_cell(desk.cell).encode()))
+    desk.supervisor.out.put(Persist(CELL[0], f"{desk.cell.name}\n".encode()))
+    desk.supervisor.out.put(Persist(CELL[1], sitefiles.format_cell(desk.cell).encode()))
 
 
 def set_cell(desk: Desk, asked: Asked, now: Now) -> Any:
@@ -117,5 +118,5 @@ def remove_host(desk: Desk, asked: Asked, now: Now) -> Any:
 
 def set_auth(desk: Desk, asked: Asked, now: Now) -> Any:
     desk.no_auth = not asked.arguments["required"]
-    desk.supervisor.out.put(Persist("local/NoAuth", b"" if desk.no_auth else None))
+    desk.supervisor.out.put(Persist(NO_AUTH, b"" if desk.no_auth else None))
     return {}

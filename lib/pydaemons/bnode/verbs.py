@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pydaemons.bnode import verb_bnodes, verb_site
+from pydaemons.bnode.folders import CELL, CONFIG, KEYS, NO_AUTH, USERS
 from pydaemons.bnode.verb import Restricted, Verb, Who
 
 NUMBERS = frozenset({"time"})
@@ -29,6 +30,7 @@ TABLE: Mapping[str, Verb] = {
             verb_bnodes.create,
             "Make a bnode and start it.",
             {"notifier": str},
+            keeps=(CONFIG,),
         ),
         Verb(
             81,
@@ -38,6 +40,7 @@ TABLE: Mapping[str, Verb] = {
             _ONE,
             verb_bnodes.delete,
             "Remove a bnode that is down.",
+            keeps=(CONFIG,),
         ),
         Verb(
             82,
@@ -47,6 +50,7 @@ TABLE: Mapping[str, Verb] = {
             _GOAL,
             verb_bnodes.set_status,
             "Set both goals (start, stop).",
+            keeps=(CONFIG,),
         ),
         Verb(
             83,
@@ -65,6 +69,7 @@ TABLE: Mapping[str, Verb] = {
             {"user": str},
             verb_site.add_user,
             "Make a user an administrator.",
+            keeps=(USERS,),
         ),
         Verb(
             88,
@@ -74,6 +79,7 @@ TABLE: Mapping[str, Verb] = {
             {"user": str},
             verb_site.remove_user,
             "Make a user none.",
+            keeps=(USERS,),
         ),
         Verb(
             89, "ListUsers", Who.ANYBODY, Restricted.ALLOWED, {}, verb_site.list_users, "The administrators."
@@ -87,6 +93,7 @@ TABLE: Mapping[str, Verb] = {
             {"kvno": int, "key": str},
             verb_site.add_key,
             "Add a key.",
+            keeps=(KEYS,),
         ),
         Verb(
             92,
@@ -96,9 +103,17 @@ TABLE: Mapping[str, Verb] = {
             {"kvno": int},
             verb_site.remove_key,
             "Remove a key.",
+            keeps=(KEYS,),
         ),
         Verb(
-            93, "SetCell", Who.ADMIN, Restricted.ALLOWED, {"name": str}, verb_site.set_cell, "Name the cell."
+            93,
+            "SetCell",
+            Who.ADMIN,
+            Restricted.ALLOWED,
+            {"name": str},
+            verb_site.set_cell,
+            "Name the cell.",
+            keeps=CELL,
         ),
         Verb(
             94,
@@ -117,6 +132,7 @@ TABLE: Mapping[str, Verb] = {
             {"host": str},
             verb_site.add_host,
             "Add a database server.",
+            keeps=CELL,
         ),
         Verb(
             97,
@@ -126,6 +142,7 @@ TABLE: Mapping[str, Verb] = {
             {"host": str},
             verb_site.remove_host,
             "Remove a database server.",
+            keeps=CELL,
         ),
         Verb(
             98,
@@ -171,6 +188,7 @@ TABLE: Mapping[str, Verb] = {
             {"required": bool},
             verb_site.set_auth,
             "Whether administrators are checked.",
+            keeps=(NO_AUTH,),
         ),
         Verb(
             103,
@@ -236,6 +254,7 @@ TABLE: Mapping[str, Verb] = {
             {"binaries": bool, "time": list},
             verb_bnodes.set_restart,
             "Set a restart time: mask, day, hour, minute, second.",
+            keeps=(CONFIG,),
         ),
         Verb(
             111,
@@ -282,6 +301,7 @@ TABLE: Mapping[str, Verb] = {
             {"mode": bool},
             verb_bnodes.set_restricted,
             "Turn restricted mode on.",
+            keeps=(CONFIG,),
         ),
         Verb(
             0,

@@ -68,8 +68,8 @@ START_ANEW = 75
 """Exit status that the unit answers by a fresh start (EX_TEMPFAIL)."""
 PATIENCE = 60.0
 """Seconds by which an orderly stop is prolonged while processes still stop."""
-CORE_ATTEMPTS = 5
-CORE_PAUSE = 1.0
+NOTE_AGAIN = 1.0
+"""Seconds between attempts to write what the disk refused."""
 
 
 class PybosdDaemon(Daemon):
@@ -131,6 +131,7 @@ class PybosdDaemon(Daemon):
             no_auth=loaded.no_auth or settings.no_auth or arguments.noauth,
         )
         self.supervisor = supervisor
+        self._notebook, self._noting = state.Notebook(top), False
         self._boslog = BosLogFile(f"{self.folders.log}/BosLog")
         self._boslog.open()
         self._remove_stale_bars()
@@ -168,9 +169,9 @@ class PybosdDaemon(Daemon):
     def _register(self, driver: Driver) -> None:
         driver.on(StartUnit, lambda effect, now: self.systemd.start(effect))
         driver.on(StopUnit, lambda effect, now: self.systemd.stop(effect.unit))
-        driver.on(Bar, lambda effect, now: self.systemd.bar(effect.bnode))
-        driver.on(Unbar, lambda effect, now: self.systemd.unbar(effect.bnode))
-        driver.on(Answer, lambda effect, now: self._desk.answer(effect))
+        driver.on(Bar, self._bar)
+        driver.on(Unbar, self._bar)
+        driver.on(Answer, self._answer)
         driver.on(BosLog, self._log)
         driver.on(Remember, self._remember)
         driver.on(RunNotifier, self._run_notifier)
@@ -197,6 +198,8 @@ class PybosdDaemon(Daemon):
         figures = [f"{tunables.value('bnodes')} bnodes", f"{tunables.value('running')} processes"]
         if tunables.value("error_stopped"):
             figures.append(f"{tunables.value('error_stopped')} stopped for too many errors")
+        for name, error in self.supervisor.unwritten.items():
+            figures.insert(0, f"{name} cannot be written ({error})")
         if self.supervisor.trouble:
             figures.insert(0, f"systemd does not answer ({self.supervisor.trouble})")
         if self.supervisor.leaving is not None:
@@ -206,6 +209,9 @@ class PybosdDaemon(Daemon):
         return ", ".join(figures)
 
     async def stop(self) -> None:
+        self._notebook.retry()
+        for name, error in self._shell.state.retry().items():
+            self._shell.log.error(f"{name} could not be written to the end: {error}; its last version stays")
         self.systemd.close()
         self._tree.close()
         self._boslog.close()
@@ -230,13 +236,45 @@ class PybosdDaemon(Daemon):
         kind = f"{effect.message} {sorted(effect.fields.items())}"
         self._shell.log.log(effect.level, effect.message, effect.fields, effect.message_id, kind)
 
-    def _remember(self, effect: Remember, now: Now) -> None:
+    def _bar(self, effect: Bar | Unbar, now: Now) -> None:
         try:
-            state.write_quickly(f"{self._shell.state_dir}/{effect.name}", effect.data)
+            if isinstance(effect, Bar):
+                self.systemd.bar(effect.bnode)
+            else:
+                self.systemd.unbar(effect.bnode)
         except OSError as error:
-            self._shell.log.error(f"{effect.name}: {error.strerror}")
+            reason = f"{self._stop_dir}: {error.strerror}; the error stop of {effect.bnode} may come late"
+            self._shell.log.error(reason)
+
+    def _answer(self, effect: Answer, now: Now) -> None:
+        """A yes that promises what is not on disk is none."""
+        for name in effect.keeps:
+            error = self._driver.failing.get(name)
+            if error and effect.code == Code.OK:
+                reason = (
+                    f"{name} cannot be written: {error}; the change is in force and is written when it can be"
+                )
+                effect = Answer(effect.ticket, Code.IO, {}, reason)
+        self._desk.answer(effect)
+
+    def _remember(self, effect: Remember, now: Now) -> None:
+        self._note(self._notebook.write(effect.name, effect.data))
         if effect.data is None and effect.name.startswith(HISTORY):
             self.systemd.forget(self.supervisor.known_units())
+
+    def _note(self, error: str) -> None:
+        """The notebook could not be written, for this reason, if any: try again, as often as it takes."""
+        if error and not self._noting:
+            self._noting = True
+            self._shell.log.error(f"the history of bnodes cannot be written: {error}; trying again")
+            self._driver.loop.call_later(NOTE_AGAIN, self._note_again)
+
+    def _note_again(self) -> None:
+        if self._notebook.retry():
+            self._driver.loop.call_later(NOTE_AGAIN, self._note_again)
+        else:
+            self._noting = False
+            self._shell.log.notice("the history of bnodes is written again")
 
     def _run_notifier(self, effect: RunNotifier, now: Now) -> None:
         if not os.access(effect.program, os.X_OK):
@@ -255,14 +293,19 @@ class PybosdDaemon(Daemon):
         return os.path.isfile(self.folders.local_path(path))
 
     def _keep_core(self, effect: KeepCore, now: Now) -> None:
-        if cores.keep(self.folders.log, effect, now.wall):
+        try:
+            found = cores.keep(self.folders.log, effect, now.wall)
+        except OSError as error:
+            self._shell.log.error(f"the core of {effect.bnode} keeps the kernel's name: {error.strerror}")
+            return
+        if found:
             self._see_cores()
-        else:
+        elif cores.piped():
             self._driver.loop.run_in_executor(None, self._keep_core_from_journal, effect, now.wall)
 
     def _keep_core_from_journal(self, effect: KeepCore, wall: float) -> None:
         """In a thread."""
-        if cores.piped() and cores.keep_from_journal(self.folders.log, effect, wall):
+        if cores.keep_from_journal(self.folders.log, effect, wall):
             self._driver.loop.call_soon_threadsafe(self._see_cores)
 
     def _see_cores(self) -> None:

@@ -59,6 +59,9 @@ def install(folders: Folders, arguments: Mapping[str, Any], wall: float) -> Resu
         os.fchmod(descriptor, arguments["mode"] & 0o7777)
         os.utime(descriptor, (arguments["mtime"], arguments["mtime"]))
         os.fsync(descriptor)
+    except OSError:
+        os.unlink(draft)  # a full disk is not to stay full of it
+        raise
     finally:
         os.close(descriptor)
     _rotate(path, wall)

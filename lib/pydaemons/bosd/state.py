@@ -107,10 +107,40 @@ def write_quickly(path: str, data: bytes | None) -> None:
     draft = f"{path}.new"
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
     try:
-        os.write(descriptor, data)
-    finally:
-        os.close(descriptor)
-    os.rename(draft, path)
+        try:
+            rest = memoryview(data)
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+        finally:
+            os.close(descriptor)
+        os.rename(draft, path)
+    except OSError:
+        os.unlink(draft)  # a full disk is not to stay full of these
+        raise
+
+
+class Notebook:
+    """Where Remember effects are written, under one folder. What the disk refuses is kept and tried again."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self._owed: dict[str, bytes | None] = {}
+
+    def write(self, name: str, data: bytes | None) -> str:
+        """Why it could not be written, or empty."""
+        try:
+            write_quickly(f"{self._folder}/{name}", data)
+        except OSError as error:
+            self._owed[name] = data
+            return error.strerror or str(error)
+        self._owed.pop(name, None)
+        return ""
+
+    def retry(self) -> str:
+        """Write what failed; why there still is something, or empty."""
+        return next(
+            (error for name, data in list(self._owed.items()) if (error := self.write(name, data))), ""
+        )
 
 
 def boot_id() -> str:

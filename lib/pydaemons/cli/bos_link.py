@@ -91,19 +91,24 @@ class Link:
 
 
 def relay(path: str) -> int:
-    """Between standard input and output and the control socket until the daemon hangs up; the end of the
-    input is passed on, so that what was asked is still answered."""
+    """Between standard input and output and the control socket until the daemon hangs up, or whoever reads
+    our output does; the end of the input is passed on, so that what was asked is still answered."""
     with socket.socket(socket.AF_UNIX) as sock:
         sock.connect(path)
-        sources = [0, sock.fileno()]
+        poll = select.poll()
+        poll.register(0, select.POLLIN)
+        poll.register(sock, select.POLLIN)
+        poll.register(1, 0)  # tells when nobody reads it any more
         while True:
-            ready, _, _ = select.select(sources, [], [])
+            ready = dict(poll.poll())
+            if 1 in ready:
+                return 1
             if 0 in ready:
                 data = os.read(0, _PIECE)
                 if data:
                     sock.sendall(data)
                 else:
-                    sources.remove(0)
+                    poll.unregister(0)
                     sock.shutdown(socket.SHUT_WR)
             if sock.fileno() in ready:
                 data = sock.recv(_PIECE)

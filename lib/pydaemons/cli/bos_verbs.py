@@ -128,6 +128,10 @@ def status(session: Session, values: Values) -> int:
         return 1 if result["unknown"] else 0
     if result["trouble"]:
         session.complain(f"systemd does not answer there: {result['trouble']}")
+    for name, error in result.get("unwritten", {}).items():  # a server may be older than we
+        session.complain(
+            f"{name} cannot be written there: {error}; a restart would bring its last version back"
+        )
     form = views.format_long if values["long"] else views.format_status
     session.out.write("".join(form(view, time.ctime) for view in result["instances"]))
     for name in result["unknown"]:

@@ -3,8 +3,8 @@
 
 Read Control.serve and _Client. One socket per daemon, open to all: who may do what is decided per method by
 the credentials of the peer. The socket is also the mark of a running daemon: a second one finds it answering
-and says so; a dead one's is replaced. Requests of one client are answered in their order. kit.controlclient
-is the other end.
+and says so; a dead one's is replaced. Requests of one client are answered in their order; who hangs up while
+it waits for an answer has its call cancelled. kit.controlclient is the other end.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ import socket
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator
 from errno import EADDRINUSE, ECONNREFUSED, ENOENT
+from functools import partial
 from inspect import isawaitable
 from stat import S_ISSOCK
 from struct import Struct
 from typing import Any
 
+from pydaemons.kit.hangup import HangUps
 from pydaemons.kit.log import Log
 from pydaemons.kit.varlink import SERVICE, Caller, ControlError, Interface, Value
 
@@ -100,6 +102,7 @@ class Control:
         self._server: asyncio.Server | None = None
         self._interfaces: dict[str, Interface] = {}
         self._clients: set[asyncio.Task[None]] = set()
+        self._hangups: HangUps | None = None
 
     def claim(self) -> None:
         """Bind the socket; a stale one goes, a live one is an AlreadyRunningError."""
@@ -130,6 +133,7 @@ class Control:
         if self._sock is None:
             self.claim()
         self._interfaces = {interface.name: interface for interface in interfaces}
+        self._hangups = HangUps(asyncio.get_running_loop())
         self._server = await asyncio.start_unix_server(self._accept, sock=self._sock, limit=MESSAGE)
 
     async def close(self) -> None:
@@ -142,6 +146,8 @@ class Control:
             task.cancel()
         if self._clients:
             await asyncio.wait(self._clients)
+        if self._hangups is not None:
+            self._hangups.close()
         try:
             if self._sock is not None and os.stat(self.path).st_ino == self._inode:
                 os.unlink(self.path)
@@ -169,10 +175,14 @@ class Control:
             assert task is not None
             self._clients.add(task)
             task.add_done_callback(self._clients.discard)
+            assert self._hangups is not None
+            self._hangups.watch(client.descriptor, partial(client.gone, task))
             await client.talk()
         except (TimeoutError, ConnectionError):
             pass  # gone, or it does not read: its loss
         finally:
+            if self._hangups is not None:
+                self._hangups.forget(client.descriptor)
             writer.close()
 
 
@@ -186,9 +196,11 @@ class _Client:
         self._reader = reader
         self._writer = writer
         self._log = log
-        credentials = writer.get_extra_info("socket").getsockopt(
-            socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size
-        )
+        sock = writer.get_extra_info("socket")
+        self.descriptor: int = sock.fileno()
+        self._waiting = False
+        """for the answer to a call, which is for nobody else"""
+        credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
         pid, uid, gid = _CREDENTIALS.unpack(credentials)
         self._caller = Caller(pid, uid, gid, own_uid=os.geteuid())
 
@@ -205,6 +217,11 @@ class _Client:
             except ControlError as error:
                 if not silent:
                     await self.say({"error": error.name, "parameters": error.parameters})
+
+    def gone(self, task: asyncio.Task[None]) -> None:
+        """The other end is closed: what it waits for is for nobody. `task` is the one that talks to it."""
+        if self._waiting:
+            task.cancel()
 
     async def say(self, message: Value) -> None:
         """Write one message and wait until it is on its way."""
@@ -239,7 +256,11 @@ class _Client:
                 await self._stream(result)
                 return
             if isawaitable(result):
-                result = await result
+                self._waiting = not silent
+                try:
+                    result = await result
+                finally:
+                    self._waiting = False
         except (TimeoutError, ControlError, ConnectionError):
             raise
         except Exception as error:

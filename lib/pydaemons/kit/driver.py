@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from time import monotonic
 from typing import Any, Protocol, TypeVar
 
@@ -225,6 +225,11 @@ class Driver:
             self.counts["replies to nowhere"] += 1
 
     @property
+    def failing(self) -> Mapping[str, str]:
+        """State files that cannot be written now, and why."""
+        return self._failing
+
+    @property
     def healthy(self) -> bool:
         """Nothing waits for a disk."""
         return not self._unwritten and not self._failing
@@ -342,9 +347,7 @@ class Driver:
         """Tell of what failed, and of what went right again."""
         for name, error in failures.items():
             if name not in self._failing:
-                self.log.error(
-                    f"cannot write state {name}: {error}; its answers wait, trying again", STATE_FILE=name
-                )
+                self.log.error(f"cannot write state {name}: {error}; trying again", STATE_FILE=name)
                 self.post(PersistFailed(name, error))
             self._failing[name] = error
         for name in names - failures.keys():
