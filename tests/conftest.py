@@ -20,6 +20,7 @@ import pytest
 from hypothesis import settings
 
 from hosts import inside
+from hosts.bos import BosHost
 from hosts.lab import Lab
 from hosts.machine import SystemdHost
 
@@ -112,3 +113,17 @@ def boot() -> Iterator[Callable[..., SystemdHost]]:
     yield make
     for machine in machines:
         machine.close()
+
+
+@pytest.fixture(scope="module")
+def bos_machine() -> Iterator[BosHost]:
+    """A machine with pybosd installed, for all tests of a file."""
+    with SystemdHost(limit=300.0) as machine:
+        yield BosHost(machine)
+
+
+@pytest.fixture
+def bos(bos_machine: BosHost) -> BosHost:
+    """The same with pybosd running, as new."""
+    bos_machine.begin()
+    return bos_machine

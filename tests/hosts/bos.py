@@ -24,6 +24,16 @@ exit $3
 """
 """A program whose starts can be counted from outside, whatever anybody says about them."""
 
+AFRESH = f"""
+systemctl stop pybosd 'bos-*' 'pybosd-*'
+systemctl reset-failed
+umount {STATE} 2>/dev/null
+rm -rf {STATE} /run/pybosd /run/starts/* /run/pysysctl/kernel/bos/* /usr/lib/openafs /etc/pybosd.conf
+mkdir /usr/lib/openafs
+journalctl --sync
+journalctl --rotate --vacuum-files=1 2>/dev/null
+"""
+
 
 class BosHost:
     """A machine with pybosd and pybos."""
@@ -44,6 +54,11 @@ class BosHost:
 
     def start(self) -> None:
         self.host.systemctl("start", "pybosd")
+
+    def begin(self) -> None:
+        """As if just installed, and started: nothing of what was before is left, nor its journal."""
+        self.host.run("sh", "-c", AFRESH, check=True, timeout=120)
+        self.start()
 
     @property
     def pid(self) -> int:
