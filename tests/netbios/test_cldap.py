@@ -1,21 +1,43 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 import random
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fakes.controller import FOUND, answer, asked, elements
-from pydaemons.netbios import cldap
+from pydaemons.netbios import cldap, logon
 from pydaemons.netbios.cldap import Ping, Pong
+from pydaemons.netbios.logon import Opcode
 from pydaemons.wire.errors import WireError
 
+GOLDEN = Path(__file__).resolve().parents[1] / "golden/samba-ad-4.17-ldap-pings.txt"
 ids = st.integers(0, 2**31 - 1)
 
 
 @given(ids, st.binary(max_size=300))
 def test_what_a_controller_knows_is_found(id_, value):
     assert cldap.unpack(answer(id_, value)) == Pong(id_, value)
+
+
+@pytest.mark.parametrize(
+    ("what", "opcode", "user"),
+    [
+        ("any", Opcode.SAM_LOGON_RESPONSE_EX, ""),
+        ("machine", Opcode.SAM_LOGON_RESPONSE_EX, "CLIENT$"),
+        ("unknown-user", Opcode.SAM_USER_UNKNOWN_EX, "nobody"),
+    ],
+)
+def test_answers_of_a_real_controller_are_read(what, opcode, user):
+    lines = [line.split() for line in GOLDEN.read_text().splitlines() if not line.startswith("#")]
+    (data,) = (bytes.fromhex(data) for name, data in lines if name == what)
+    netlogon = cldap.unpack(data).netlogon
+    found = logon.unpack_answer(netlogon)
+    assert (found.opcode, found.server, found.domain, found.user) == (opcode, "DC1", "TESTGRP", user)
+    assert (found.dns_host, found.site) == ("dc1.ad.example", "Default-First-Site-Name")
+    assert found.address == bytes((10, 97, 0, 3))
+    assert found.pack() == netlogon
 
 
 def test_a_search_without_an_entry_and_an_entry_without_the_attribute_know_nothing():
