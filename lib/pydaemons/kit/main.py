@@ -25,6 +25,7 @@ from pydaemons.kit.control import Control
 from pydaemons.kit.daemon import Daemon, Shell, StartError
 from pydaemons.kit.driver import Driver
 from pydaemons.kit.log import Log
+from pydaemons.kit.loop import PacketLoop
 from pydaemons.kit.notify import STATUS_INTERVAL, Notifier
 from pydaemons.kit.privileges import settle
 from pydaemons.kit.statefile import StateFolder
@@ -62,7 +63,8 @@ def main(daemon: Daemon, argv: Sequence[str] | None = None) -> int:
     try:
         _configure(daemon, shell)
         settle(daemon.name, log)
-        return asyncio.run(_Life(daemon, shell).live())
+        with asyncio.Runner(loop_factory=PacketLoop) as runner:
+            return runner.run(_Life(daemon, shell).live())
     except StartError as error:
         return _give_up(shell, str(error), error.status, 0)
     except OSError as error:

@@ -25,6 +25,7 @@ from pydaemons.kit.clock import now as read_clock
 from pydaemons.kit.daemon import Daemon, Shell
 from pydaemons.kit.driver import Driver
 from pydaemons.kit.interfaces import addresses
+from pydaemons.kit.loop import PacketLoop
 from pydaemons.kit.sockets import BindError
 from pydaemons.kit.treewatch import TreeWatch
 from pydaemons.kit.varlink import Interface
@@ -169,6 +170,7 @@ class PylockdDaemon(Daemon):
         self._tree = TreeWatch(
             configuration.tunables, self.name, driver.loop, log=shell.log, changed=self._written
         )
+        self._linger()
         self.engine.grace_changed = self._show_tree_soon
         self.engine.prepare(read_clock())
         await self._have_sockets(rpcbind)
@@ -396,13 +398,21 @@ class PylockdDaemon(Daemon):
     def _show_tree_soon(self) -> None:
         self._driver.loop.call_soon(self._tree.publish)
 
+    def _linger(self) -> None:
+        loop = self._driver.loop
+        if isinstance(loop, PacketLoop):
+            loop.linger(self.configuration.tunables.nlm_busy_poll / 1e6)
+
     def _written(self, change: TunableChanged) -> None:
         """A value was written to the tree."""
         self._driver.post(change)
         self._changed(change)
 
     def _changed(self, change: TunableChanged) -> None:
-        transport = PORTS.get(change.key.rpartition(".")[2])
+        name = change.key.rpartition(".")[2]
+        if name == "nlm_busy_poll":
+            self._linger()
+        transport = PORTS.get(name)
         if transport is None:
             return
         port = int(str(change.new))

@@ -72,6 +72,13 @@ class NlmTunables(Tunables, prefix="fs.nfs"):
         doc="Lock requests of one client waiting at once; one more is refused with NLM_DENIED_NOLOCKS. 0 "
         "sets no limit.",
     )
+    nlm_busy_poll = tunable(
+        Int(0, 1000, unit="microseconds"),
+        50,
+        doc="While calls follow that close upon each other, the next is looked for that long before the "
+        "process sleeps: clients that wait for each answer are served sooner, for some processor time. "
+        "0 never does.",
+    )
     nlm_debug = tunable(
         Flags(
             svc=0x1,
