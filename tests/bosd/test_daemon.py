@@ -167,3 +167,42 @@ def test_the_status_line_names_what_cannot_be_written(tmp_path):
     daemon.supervisor.trouble = ""
     daemon.supervisor.unwritten["BosConfig"] = "Read-only file system"
     assert daemon.status() == "BosConfig cannot be written (Read-only file system), 1 bnodes, 0 processes"
+
+
+class Nothing:
+    """A driver that remembers, a tree and a log that do nothing."""
+
+    def __init__(self):
+        self.posted = []
+
+    def post(self, event):
+        self.posted.append(event)
+
+    def publish(self):
+        pass
+
+    def reopen(self):
+        pass
+
+
+def without_its_file(tmp_path, text):
+    """A daemon composed from `text`, whose BosConfig is gone since."""
+    put(tmp_path, text)
+    daemon, where = shell(tmp_path)
+    daemon.compose(where)
+    daemon._shell, daemon._driver, daemon._tree, daemon._boslog = where, Nothing(), Nothing(), Nothing()
+    (tmp_path / "state/BosConfig").unlink()
+    return daemon
+
+
+def test_a_reload_before_there_is_a_bnode_misses_no_file(tmp_path):
+    daemon = without_its_file(tmp_path, "restrictmode 0\n")
+    daemon.reload([])
+    assert daemon._driver.posted == []
+
+
+def test_a_reload_that_misses_the_file_of_its_bnodes_is_an_error_and_ends_none(tmp_path):
+    daemon = without_its_file(tmp_path, CONFIG)
+    with pytest.raises(FileNotFoundError):
+        daemon.reload([])
+    assert daemon._driver.posted == []

@@ -32,6 +32,7 @@ class Served:
         self.ether.run(2)
         self.folder = folder
         self.calls: list[str] = []
+        self.usable = True
         self._ready = threading.Event()
         self._loop: asyncio.AbstractEventLoop
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
@@ -45,7 +46,7 @@ class Served:
             "org.pydaemons.Daemon",
             [
                 Method("Describe", lambda p, c: {"pid": 4711, "status": "well"}),
-                Method("Reload", lambda p, c: {"problems": ["f:1: wrong"]}),
+                Method("Reload", lambda p, c: {"usable": self.usable, "problems": ["f:1: wrong"]}),
                 Method(
                     "SetDebug",
                     lambda p, c: self.calls.append(f"debug {p['debug']}") or {},
@@ -203,3 +204,11 @@ def test_a_mailslot_is_written_to_from_the_command_line(served, capsys):
 def test_a_packet_that_is_none_is_refused(served, capsys, words):
     assert run(served, "send-packet", *words) == 1
     assert "pynmbctl: " in capsys.readouterr().err
+
+
+def test_a_reload_says_only_what_is_wrong_and_fails_with_an_unusable_configuration(served, capsys):
+    assert run(served, "reload") == 0
+    assert capsys.readouterr() == ("", "pynmbctl: f:1: wrong\n")
+    served.usable = False
+    assert run(served, "reload") == 1
+    assert "the old one stays in force" in capsys.readouterr().err

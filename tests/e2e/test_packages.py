@@ -144,6 +144,21 @@ def test_modules_are_compiled_and_no_launcher_is_slowed_down(installed: SystemdH
     assert 0 < len(ours) < 8 and "argparse" not in done.stderr and "asyncio" not in done.stderr
 
 
+def test_logcheck_has_nothing_to_report_of_a_day_without_trouble(running: SystemdHost) -> None:
+    running.run("pysysctl", "-q", "fs.nfs.nlm_timeout=12", check=True)
+    running.systemctl("reload", *DAEMONS)
+    running.systemctl("restart", *DAEMONS)
+    running.run("journalctl", "--sync")
+    script = (
+        "cd /tmp; journalctl -b --no-pager -qo short -t pylockd -t pynmbd -t pybosd | grep -v refused >said;"
+        "grep -hv '^#' /etc/logcheck/ignore.d.server/py* >rules;"
+        "wc -l <said; grep -vEf rules said"
+    )
+    count, *reported = running.run("sh", "-c", script).stdout.splitlines()
+    assert int(count) > 5
+    assert reported == []
+
+
 def upgrade(machine: SystemdHost, packages: list[Path]) -> None:
     old = {name: machine.show(name, "MainPID") for name in DAEMONS}
     apt(machine, "install", *packages)

@@ -184,9 +184,13 @@ class PybosdDaemon(Daemon):
         """BosConfig again, and a log file that was moved away."""
         self._boslog.reopen()
         path = f"{self._shell.state_dir}/BosConfig"
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            text = file.read()
-        self._driver.post(ConfigRead(text, path))
+        try:
+            with open(path, encoding="utf-8", errors="surrogateescape") as file:
+                self._driver.post(ConfigRead(file.read(), path))
+        except FileNotFoundError:
+            # nobody has made a bnode yet; but where there are some, a lost file must not end them
+            if any(self.supervisor.bnodes()):
+                raise
         self._tree.publish()
 
     def signal(self, number: int) -> None:

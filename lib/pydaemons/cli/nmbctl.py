@@ -102,7 +102,12 @@ def _debug(daemon: ControlClient, arguments: Arguments) -> Any:
 
 
 def _reload(daemon: ControlClient, arguments: Arguments) -> Any:
-    return daemon.call(f"{COMMON}.Reload")
+    answer = daemon.call(f"{COMMON}.Reload")
+    for problem in answer["problems"]:
+        print(f"pynmbctl: {problem}", file=sys.stderr)
+    if not answer["usable"]:
+        raise RefusedError("the configuration is not usable; the old one stays in force")
+    return answer
 
 
 def _force_election(daemon: ControlClient, arguments: Arguments) -> Any:
@@ -323,8 +328,8 @@ VERBS = {
     "top": Verb(_top, _no_lines, "packets per second, as it happens", _take_top),
     "ping": Verb(_ping, _show_ping, "is it there?"),
     "debug": Verb(_debug, _show_values, "log everything (3 and above) or no longer", _take_level),
-    "reload": Verb(_reload, _show_values, "read the configuration again", lambda parser: None),
-    "reload-config": Verb(_reload, _show_values, "the same, by smbcontrol's name"),
+    "reload": Verb(_reload, _no_lines, "read the configuration again", lambda parser: None),
+    "reload-config": Verb(_reload, _no_lines, "the same, by smbcontrol's name"),
     "force-election": Verb(_force_election, _no_lines, "not in this version"),
     "send-packet": Verb(_send_packet, _show_values, "send a packet from port 137 or 138", _take_packet),
     "send-mailslot": Verb(

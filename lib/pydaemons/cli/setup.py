@@ -55,6 +55,7 @@ PLACES = (
     Place("units/catalog/*.catalog", "usr/local/lib/systemd/catalog"),
     Place("units/firewalld/*.xml", "etc/firewalld/services", beside="etc/firewalld"),
     Place("units/ufw/*", "etc/ufw/applications.d", beside="etc/ufw/applications.d"),
+    Place("units/logcheck/*", "etc/logcheck/ignore.d.server", beside="etc/logcheck"),
     Place("sysctl.d/*.conf", "usr/local/lib/sysctl.d"),
     Place("docs/completion/py*", "usr/local/share/bash-completion/completions"),
     Place("docs/completion/zsh/_*", "usr/local/share/zsh/site-functions"),
