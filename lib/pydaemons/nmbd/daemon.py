@@ -131,6 +131,8 @@ class PynmbdDaemon(Daemon):
             os.dup2(1, 2)
         self._shell = shell
         node_settings = self.configuration.node_settings(host_name())
+        if self.configuration.smb.cldap_server and node_settings.logon is None:
+            shell.log.warning("cldap server: without domain logons nobody is told about that controller")
         db = WinsDb()
         self._store = WinsStore(f"{shell.state_dir}/wins.db")
         try:

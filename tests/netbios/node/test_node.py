@@ -91,3 +91,13 @@ def test_a_new_port_waits_for_a_restart_as_the_socket_does():
     ether.tell(station, TunableChanged("net.netbios.nmb_port", 137, 5137))
     ether.run(2)
     assert {to.port for _, to, _ in ether.seen} == {137}
+
+
+def test_our_own_broadcasts_that_come_back_are_not_counted_as_refused():
+    ether = Ether()
+    station = ether.add(Settings("ALPHA"), "10.0.0.1")
+    ether.run(2)
+    assert station.node.counts.ours > 0
+    assert station.node.counts.refused == 0
+    ether.host("203.0.113.9").ask(query("ALPHA#20"), "10.0.0.1")
+    assert station.node.counts.refused == 1

@@ -160,7 +160,9 @@ class Node:
         counts = self.counts
         counts.packets += 1
         if source.tokens < 1.0 and not self._refill(source, now):
-            if source.taker is not None or not self.local.awaited or not self.local.take(data, origin):
+            if source.standing is Standing.OURSELVES:
+                counts.ours += 1
+            elif source.taker is not None or not self.local.awaited or not self.local.take(data, origin):
                 counts.refused += 1
             return None
         source.tokens -= 1.0
@@ -215,7 +217,7 @@ class Node:
             allow=self._allow,
             wins_allow=self._dgram_allow if datagrams else self._wins_allow,
         )
-        source = Source(standing, subnet, 0.0 if standing is Standing.REFUSED else self._burst, now.mono)
+        source = Source(standing, subnet, 0.0 if standing <= Standing.REFUSED else self._burst, now.mono)
         if datagrams:
             source.taker = self.mailslots.receive
         elif self.logons.is_controller(origin):
@@ -230,7 +232,7 @@ class Node:
 
     def _refill(self, source: Source, now: Now) -> bool:
         """The bucket is dry: what has time brought?"""
-        if source.standing is Standing.REFUSED:
+        if source.standing <= Standing.REFUSED:
             return False
         source.tokens = min(self._burst, source.tokens + (now.mono - source.filled) * self._rate)
         source.filled = now.mono

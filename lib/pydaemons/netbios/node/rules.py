@@ -36,7 +36,7 @@ _REFRESHES = frozenset((Opcode.REFRESH, Opcode.REFRESH_9))
 class Counts:
     """What came in and what became of it."""
 
-    __slots__ = ("answered", "bad", "conflicts", "packets", "refused", "unknown")
+    __slots__ = ("answered", "bad", "conflicts", "ours", "packets", "refused", "unknown")
 
     def __init__(self) -> None:
         self.packets = 0
@@ -45,6 +45,8 @@ class Counts:
         """No name service packets."""
         self.refused = 0
         """From where nobody is answered, or too many."""
+        self.ours = 0
+        """Broadcasts of our own, come back."""
         self.unknown = 0
         """Requests nobody defined."""
         self.conflicts = 0

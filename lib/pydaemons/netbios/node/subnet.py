@@ -47,6 +47,8 @@ class Subnet:
 class Standing(IntEnum):
     """What a source may have."""
 
+    OURSELVES = -1
+    """Nothing: our own broadcast come back."""
     REFUSED = 0
     """Nothing, not even a refusal."""
     WINS = 1
@@ -125,7 +127,7 @@ class Subnets:
         if not origin.peer.port or host in self._no_source or any(address in net for net in _NO_HOST):
             return Standing.REFUSED, None
         if origin.peer.port == port and (host in self._addresses or address in LOOPBACK):
-            return Standing.REFUSED, None
+            return Standing.OURSELVES, None
         subnet = self.find(host)
         if subnet is not None or address in LOOPBACK:
             return Standing.FULL, subnet or self._reached(origin)

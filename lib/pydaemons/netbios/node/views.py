@@ -173,6 +173,7 @@ def _stats(node: Node, arguments: Mapping[str, Any], now: Now) -> dict[str, Any]
         "answers": node.counts.answered,
         "bad": node.counts.bad,
         "refused": node.counts.refused,
+        "our own come back": node.counts.ours,
         "unknown": node.counts.unknown,
         "conflicts": node.counts.conflicts,
         "requests under way": len(node.exchanges),
