@@ -303,6 +303,23 @@ class Tape:
         self.parts = list(parts)
         return ""
 
+    renewing = False
+
+    def renew(self, parts):
+        if self.full:
+            raise OSError(28, "No space left on device")
+        self.next, self.renewing = iter(parts), True
+
+    def step(self):
+        self.happened.append("step")
+        try:
+            self.parts = [next(self.next)]
+        except BaseException as error:
+            self.renewing = False
+            if not isinstance(error, StopIteration):
+                raise
+        return self.renewing
+
 
 def test_the_journal_is_written_behind_the_state_and_before_the_answer():
     happened = []
@@ -376,20 +393,52 @@ def test_while_the_journal_cannot_be_written_nothing_leaves_and_then_all_of_it(m
     run_shell(scenario)
 
 
-def test_a_rewrite_that_fails_does_not_hold_up_answers():
+@pytest.mark.parametrize("when", ["at its beginning", "later", "by a bug"])
+def test_a_rewrite_that_fails_does_not_hold_up_answers(when):
+    def parts():
+        yield b"part"
+        raise OSError(28, "No space left on device") if when == "later" else ValueError("a bug")
+
+    def no_space(parts):
+        raise OSError(28, "No space left on device")
+
     async def scenario(driver, engine):
         tape = driver.journal = Tape([])
-        tape.rewrite = lambda parts: "No space left on device"
+        tape.renew = tape.renew if when != "at its beginning" else no_space
         client = udp_client(driver)
 
         def answer(data, origin):
-            engine.effects += [Append(data), Rewrite([b"all"])]
+            engine.effects += [Append(data), Rewrite(parts())]
             return data
 
         engine.answer = answer
         client.send(b"one")
         assert await said(client) == b"one"
-        assert tape.parts == [b"one"]
+        counted = "exceptions" if when == "by a bug" else "journal rewrites failed"
+        await until(lambda: driver.counts[counted] == 1)
+        assert not tape.renewing
 
-    driver = run_shell(scenario)
-    assert driver.counts["journal rewrites failed"] == 1
+    run_shell(scenario)
+
+
+def test_a_rewrite_goes_on_between_answers_and_a_second_one_waits_for_another_time():
+    async def scenario(driver, engine):
+        happened = []
+        tape = driver.journal = Tape(happened)
+        client = udp_client(driver)
+
+        def answer(data, origin):
+            engine.effects += [Append(data), Rewrite(b"%d" % number for number in range(200))]
+            return data
+
+        engine.answer = answer
+        client.send(b"first")
+        assert await said(client) == b"first"
+        assert happened.count("step") < 200
+        client.send(b"second")
+        assert await said(client) == b"second"
+        await until(lambda: not tape.renewing)
+        assert happened.count("step") == 201
+        assert happened.index("appended second") < 201
+
+    run_shell(scenario)

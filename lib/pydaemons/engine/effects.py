@@ -64,7 +64,8 @@ class Append(Effect):
 
 @dataclass(frozen=True, slots=True)
 class Rewrite(Effect):
-    """Replace the journal by `parts`, which say the same as all that was appended (read once, at once)."""
+    """Replace the journal by `parts`, which say the same as all that was appended until now, and by what is
+    appended from now on. Read once; bit by bit, if need be, while the engine goes on."""
 
     parts: Iterable[bytes]
 

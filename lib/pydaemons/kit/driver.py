@@ -40,6 +40,8 @@ PERSIST_RETRY = 1.0
 """Seconds between attempts to write what the disk refused."""
 LEAST_WAIT = 0.001
 """Between two ticks, should an engine keep a deadline that has passed."""
+RENEWAL_PAUSE = 4.0
+"""The next slice of a journal's renewal comes after so many times what the last one took."""
 HEX_SHOWN = 2048
 
 BUG_ID = "7c1d0a6f3f0c4f7d9b0f4a2b6f2f6d11"
@@ -68,7 +70,17 @@ class JournalWriter(Protocol):
         """Add to it; why not, or empty. After a failure only `rewrite` helps."""
 
     def rewrite(self, parts: Iterable[bytes], /) -> str:
-        """Replace it; why not, or empty."""
+        """Replace it at once; why not, or empty."""
+
+    def renew(self, parts: Iterable[bytes], /) -> None:
+        """Begin to replace it, bit by bit. OSError, as of `step`: then all is as it was."""
+
+    def step(self) -> bool:
+        """Go on with that; whether there is more to do."""
+
+    @property
+    def renewing(self) -> bool:
+        """Whether that is going on."""
 
 
 class Driver:
@@ -315,11 +327,14 @@ class Driver:
     def _write_journal(self, effect: Append | Rewrite) -> None:
         if self.journal is None:
             raise TypeError("the engine has a journal and the daemon gave nowhere to keep it")
-        if isinstance(effect, Rewrite):
+        if isinstance(effect, Rewrite) and not self._unwritten:
+            if not self.journal.renewing:
+                self._renew(self.journal, effect.parts)
+        elif isinstance(effect, Rewrite):
             error = self.journal.rewrite(effect.parts)
             if error:
                 self.counts["journal rewrites failed"] += 1
-            elif self._unwritten:
+            else:
                 self._unwritten = ""
                 self.log.log(Level.NOTICE, "the journal is written again", {}, JOURNAL_ID)
                 self._effects[:0] = self._waiting
@@ -332,6 +347,24 @@ class Driver:
                 text = f"cannot write the journal: {error}; answers wait, trying again"
                 self.log.log(Level.ERROR, text, {}, JOURNAL_ID)
                 self._tell_unwritten()
+
+    def _renew(self, journal: JournalWriter, parts: Iterable[bytes] | None = None) -> None:
+        """Write the next generation of the journal, a slice between batches now and then."""
+        began = monotonic()
+        try:
+            if parts is None:
+                more = journal.step()
+            else:
+                more = True
+                journal.renew(parts)
+        except OSError:
+            self.counts["journal rewrites failed"] += 1
+            return
+        except Exception as error:
+            self.failed(error, None, None)
+            return
+        if more:
+            self.loop.call_later(RENEWAL_PAUSE * (monotonic() - began), self._renew, journal)
 
     def _tell_unwritten(self) -> None:
         if self._unwritten:

@@ -4,15 +4,18 @@ then append.
 
 One write(2) per batch and no fsync: what the kernel has taken is safe from everything but the machine's own
 end, and then the boot id tells. wire.frames is the form; what stands in the payloads is the engine's. The
-file is replaced as a whole (new name, rename) when it has grown too long, and after a write that failed.
+file is replaced as a whole (new name, rename) when it has grown too long, bit by bit (renewal.py), and after
+a write that failed, at once.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
+from pydaemons.kit.renewal import Renewal
 from pydaemons.wire import frames
 
 STAMP_EVERY = 10.0
@@ -47,6 +50,7 @@ class JournalFile:
         self._descriptor = -1
         self._end = 0
         self._chain = 0
+        self._renewal: Renewal | None = None
 
     def open(self) -> frames.Contents | None:
         """Read what the last life left and go on behind it; None when there is nothing. WireError when it
@@ -89,6 +93,8 @@ class JournalFile:
             if written == len(whole):
                 self._end += written
                 self._chain = chain
+                if self._renewal is not None:
+                    self._renewal.append(data)
                 return ""
             why = os.strerror(28)  # ENOSPC: the page before still fitted
         except OSError as error:
@@ -100,26 +106,44 @@ class JournalFile:
         return why
 
     def rewrite(self, parts: Iterable[bytes]) -> str:
-        """Replace everything by these payloads; why not, or empty: then all is as it was."""
-        temporary = self.path + _NEW
+        """Replace everything by these payloads at once; why not, or empty: then all is as it was."""
         try:
-            head = frames.header(self._kind, self._version, boot_id(), boot_clock())
-            descriptor = os.open(temporary, _OPEN | os.O_CREAT | os.O_TRUNC, 0o600)
-            try:
-                end, chain = 0, frames.first_chain(head)
-                end += _write_all(descriptor, head)
-                for part in parts:
-                    whole, chain = frames.frame(part, chain)
-                    end += _write_all(descriptor, whole)
-                os.rename(temporary, self.path)
-            except BaseException:
-                os.close(descriptor)
-                os.unlink(temporary)  # a full disk is not to stay full of it
-                raise
+            self.renew(parts)
+            while self.step():
+                pass
         except OSError as error:
             return error.strerror or str(error)
-        self._take(descriptor, end, chain)
         return ""
+
+    def renew(self, parts: Iterable[bytes]) -> None:
+        """Begin to replace everything by these payloads, and by what is appended from now on: `step` does it.
+        OSError when it cannot be begun."""
+        self._abandon()
+        temporary = self.path + _NEW
+        descriptor = os.open(temporary, _OPEN | os.O_CREAT | os.O_TRUNC, 0o600)
+        head = frames.header(self._kind, self._version, boot_id(), boot_clock())
+        self._renewal = renewal = Renewal(temporary, self.path, descriptor, iter(parts))
+        with self._abandoning():
+            renewal.begin(head)
+
+    def step(self) -> bool:
+        """Write the next piece of what `renew` began: whether there is more to write. OSError when it cannot
+        be written; then all is as it was before, and what was appended meanwhile is there."""
+        renewal = self._renewal
+        if renewal is None:
+            return False
+        with self._abandoning():
+            if renewal.step():
+                return True
+        self._renewal = None
+        self._take(renewal.descriptor, renewal.end, renewal.chain)
+        self.stamp()
+        return False
+
+    @property
+    def renewing(self) -> bool:
+        """Whether `step` has something to do."""
+        return self._renewal is not None
 
     def stamp(self) -> None:
         """Note that we live."""
@@ -131,9 +155,25 @@ class JournalFile:
 
     def close(self) -> None:
         """Let go of it."""
+        self._abandon()
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+    @contextmanager
+    def _abandoning(self) -> Iterator[None]:
+        """What goes wrong here ends the renewal."""
+        try:
+            yield
+        except BaseException:
+            self._abandon()
+            raise
+
+    def _abandon(self) -> None:
+        if self._renewal is not None:
+            os.close(self._renewal.descriptor)
+            self._renewal.abandon()
+            self._renewal = None
 
     def _take(self, descriptor: int, end: int, chain: int) -> None:
         self.close()
@@ -146,10 +186,3 @@ def outdated(contents: frames.Contents) -> str:
         return "the machine was restarted"
     down = (boot_clock() - contents.stamp) / 1e9
     return "" if 0 <= down < DOWN else f"the daemon was away for {down:.0f} s"
-
-
-def _write_all(descriptor: int, data: bytes) -> int:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]
-    return len(data)

@@ -35,8 +35,11 @@ class Disjoint(Generic[T]):
 
     def __iter__(self) -> Iterator[tuple[T, int, int]]:
         """item, start, end in order of start."""
-        for items, starts, ends in zip(self._items, self._starts, self._ends, strict=True):
-            yield from zip(items, starts, ends, strict=True)
+        return _rows(self._items, self._starts, self._ends)
+
+    def freeze(self) -> Iterator[tuple[T, int, int]]:
+        """As iterating, over a copy: ranges may come and go while this is read."""
+        return _rows([*map(list, self._items)], [s[:] for s in self._starts], [e[:] for e in self._ends])
 
     def clear(self) -> None:
         for column in (self._firsts, self._starts, self._ends, self._items):
@@ -167,8 +170,11 @@ class Overlapping(Generic[T]):
 
     def __iter__(self) -> Iterator[tuple[T, int, int]]:
         """item, start, end in order of start."""
-        for items, starts, ends in zip(self._items, self._starts, self._ends, strict=True):
-            yield from zip(items, starts, ends, strict=True)
+        return _rows(self._items, self._starts, self._ends)
+
+    def freeze(self) -> Iterator[tuple[T, int, int]]:
+        """As iterating, over a copy: ranges may come and go while this is read."""
+        return _rows([*map(list, self._items)], [s[:] for s in self._starts], [e[:] for e in self._ends])
 
     def clear(self) -> None:
         for column in (self._firsts, self._starts, self._ends, self._items, self._tops, self._peaks):
@@ -278,3 +284,10 @@ def _split(columns: "list[array[int]]", b: int, half: int) -> None:
     column = columns[b]
     columns[b] = column[:half]
     columns.insert(b + 1, column[half:])
+
+
+def _rows(
+    items: list[list[T]], starts: "list[array[int]]", ends: "list[array[int]]"
+) -> Iterator[tuple[T, int, int]]:
+    for bucket in zip(items, starts, ends, strict=True):
+        yield from zip(*bucket, strict=True)

@@ -13,7 +13,7 @@ calling back needs. A grant is a lock taken and then `Op.TOLD`; `Op.SETTLED` whe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from enum import IntEnum
 from struct import Struct
 from typing import TYPE_CHECKING, Protocol
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Protocol
 from pydaemons.engine.protocol import Transport
 from pydaemons.nlm.beneath import Pieces, lay
 from pydaemons.nlm.hosts import Host, Owner
-from pydaemons.sunrpc.dupcache import Digest, ReplyCache, digest_of
+from pydaemons.sunrpc.dupcache import ReplyCache, digest_of
 from pydaemons.sunrpc.message import SUCCESS
 
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ FLOOR = 4 << 20
 GROWTH = 1.0
 """or this many times what the last one took. Journal and lock table together are to stay below 250 bytes for
 a lock held."""
-PART = 1 << 16
-"""Bytes of a snapshot that are made, and written, at once."""
+PART = 1 << 14
+"""Bytes of a snapshot that are made, and written, at once: packets wait meanwhile."""
 
 
 class Op(IntEnum):
@@ -163,37 +163,37 @@ class Journal:
         owner = blocked.owner
         if not (owner.noted and owner.host.noted):
             self._introduce(owner)
-        self._notes.append(_waiter(blocked))
+        self._notes.append(pack_waiter(blocked))
 
     def cancelled(self, blocked: Blocked) -> None:
         """It left the queue without the lock."""
-        self._notes.append(_key(Op.CANCELLED, blocked))
+        self._notes.append(pack_key(Op.CANCELLED, blocked))
 
     def told(self, blocked: Blocked) -> None:
         """It left the queue with the lock, and its client is being told."""
         self.locked(blocked.owner, blocked.file, blocked.start, blocked.end, blocked.exclusive)
-        self._notes.append(_key(Op.TOLD, blocked))
+        self._notes.append(pack_key(Op.TOLD, blocked))
         if blocked.beneath != nothing_beneath(blocked):
             self.beneath(blocked)
 
     def beneath(self, blocked: Blocked) -> None:
         """A refusal would give its bytes back as this says."""
-        self._notes.append(_beneath(blocked))
+        self._notes.append(pack_beneath(blocked))
 
     def settled(self, blocked: Blocked) -> None:
         """Its client is told no more."""
-        self._notes.append(_key(Op.SETTLED, blocked))
+        self._notes.append(pack_key(Op.SETTLED, blocked))
 
     # -- shares
 
     def shared(self, host: Host, file: bytes, oh: bytes, access: int, deny: int) -> None:
         """A share was granted."""
         self.host(host)
-        self._notes.append(_share(Op.SHARE, host, file, oh, access << 2 | deny))
+        self._notes.append(pack_share(Op.SHARE, host, file, oh, access << 2 | deny))
 
     def unshared(self, host: Host, file: bytes, oh: bytes, access: int, deny: int) -> None:
         """A share was given back."""
-        self._notes.append(_share(Op.UNSHARE, host, file, oh, access << 2 | deny))
+        self._notes.append(pack_share(Op.UNSHARE, host, file, oh, access << 2 | deny))
 
     # -- many at once
 
@@ -225,7 +225,7 @@ class Journal:
             if not host.number:
                 host.number = self._number(host.address)
             host.noted = True
-            self._notes.append(_host(host))
+            self._notes.append(pack_host(host))
 
     def gone(self, host: Host) -> None:
         """A client was forgotten."""
@@ -253,15 +253,14 @@ class Journal:
             notes.append(GRACE.pack(Op.GRACE, grace.active, grace.until or 0.0))
         if cache.fresh:
             fresh, cache.fresh = cache.fresh, []
-            note, numbers, pack, last = notes.append, self._numbers, REPLY.pack, None
+            note, numbers, last = notes.append, self._numbers, None
             for host, data, reply, at in fresh:
                 if at != last:
                     last = at
                     note(TIME.pack(Op.TIME, at))
                 number = numbers.get(host) or self._number(host)
                 _, xid, check = digest_of(host, data)
-                body = reply[BODY_AT:]
-                note(pack(_REPLIED, number, xid, check, len(body)) + body)
+                note(pack_reply(number, xid, check, reply))
         if not notes:
             return b""
         data = b"".join(notes)
@@ -275,112 +274,82 @@ class Journal:
         return self._appended > FLOOR and self._appended > GROWTH * self._base
 
     def snapshot(self, state: State, cache: ReplyCache) -> Iterator[bytes]:
-        """All that is true now, in parts; nothing may happen before the last one is taken."""
+        """All that is true at this moment, in parts, to be taken while the lock manager goes on. What is
+        noted from now on goes behind it, and where it went before as well."""
+        from pydaemons.nlm.snapshot import frozen  # noqa: PLC0415  # it knows the records from here
+
         self._notes.clear()
         cache.fresh = []
         self._grace = state.grace.active, state.grace.until
-        self._appended = self._base = 0
+        self._appended = 0
+        # what is said of a client that is forgotten introduces it anew
         numbers = {host.address: host.number for host in state.hosts if host.number}
-        for address in cache.hosts() & self._numbers.keys():  # it may be of a client that is forgotten
-            numbers[address] = self._numbers[address]
+        known = self._numbers
+        numbers.update((address, known[address]) for address in cache.hosts() if address in known)
         self._numbers = numbers
+        for address in cache.hosts() - numbers.keys():
+            self._number(address)
+        return self._parts(frozen(state, cache, self._numbers, self.keys))
+
+    def _parts(self, records: Callable[[], Iterator[bytes]]) -> Iterator[bytes]:
         part: list[bytes] = []
-        size = 0
-        for record in self._all(state, cache):
+        size = base = 0
+        for record in records():
             part.append(record)
             size += len(record)
             if size >= PART:
-                self._base += size
+                base += size
                 yield b"".join(part)
                 part, size = [], 0
-        self._base += size
+        self._base = base + size
         yield b"".join(part)
-
-    def _all(self, state: State, cache: ReplyCache) -> Iterator[bytes]:
-        """Every record of a snapshot."""
-        yield FILE.pack(Op.KEYS, len(self.keys)) + self.keys
-        yield GRACE.pack(Op.GRACE, state.grace.active, state.grace.until or 0.0)
-        for address, number in self._numbers.items():
-            yield _address(address, number)
-        for host in state.hosts:
-            host.noted = False
-            if host.number:
-                host.noted = True
-                yield _host(host)
-            for owner in host.owners.values():
-                owner.noted = False  # until it is found to have something
-        pack = RANGE.pack
-        for file, owner, start, end, exclusive in state.table.dump():
-            if not owner.noted:
-                yield _owner(owner)
-            op = _EXCLUSIVE if exclusive else _SHARED
-            yield pack(op, owner.host.number, owner.svid, start, end, len(file)) + file
-        for blocked in state.grants:
-            if not blocked.owner.noted:
-                yield _owner(blocked.owner)
-            yield _waiter(blocked)
-            yield _key(Op.TOLD, blocked)
-            if blocked.beneath != nothing_beneath(blocked):
-                yield _beneath(blocked)
-        for waiter in state.waiters.waiters():
-            if not waiter.owner.noted:
-                yield _owner(waiter.owner)
-            yield _waiter(waiter)
-        for file, (host, oh), access, deny in state.shares.dump():
-            yield _share(Op.SHARE, host, file, oh, access << 2 | deny)
-        yield from self._replies(cache.dump())
-
-    def _replies(self, replies: Iterable[tuple[Digest, bytes, float]]) -> Iterator[bytes]:
-        """Those of a snapshot."""
-        last = None
-        for (host, xid, check), reply, at in replies:
-            if at != last:
-                last = at
-                yield TIME.pack(Op.TIME, at)
-            number = self._numbers.get(host)
-            if number is None:
-                number = self._next
-                self._next += 1
-                self._numbers[host] = number
-                yield _address(host, number)
-            body = reply[BODY_AT:]
-            yield REPLY.pack(_REPLIED, number, xid, check, len(body)) + body
 
     def _number(self, address: str) -> int:
         number = self._numbers.get(address)
         if number is None:
             number = self._numbers[address] = self._next
             self._next += 1
-            self._notes.append(_address(address, number))
+            self._notes.append(pack_address(address, number))
         return number
 
     def _introduce(self, owner: Owner) -> None:
         host = owner.host
         self.host(host)
         if not owner.noted:
-            self._notes.append(_owner(owner))
+            owner.noted = True
+            self._notes.append(pack_owner(owner))
 
 
-def _owner(owner: Owner) -> bytes:
-    owner.noted = True
+def pack_reply(number: int, xid: bytes, check: int, reply: bytes) -> bytes:
+    """An answer given to the host of that number."""
+    body = reply[BODY_AT:]
+    return REPLY.pack(_REPLIED, number, xid, check, len(body)) + body
+
+
+def pack_owner(owner: Owner) -> bytes:
+    """Introduce it."""
     return OWNER.pack(Op.OWNER, owner.host.number, owner.svid, len(owner.oh)) + owner.oh
 
 
-def _address(address: str, number: int) -> bytes:
+def pack_address(address: str, number: int) -> bytes:
+    """A number for it."""
     text = address.encode()
     return ADDRESS.pack(Op.ADDRESS, number, len(text)) + text
 
 
-def _host(host: Host) -> bytes:
+def pack_host(host: Host) -> bytes:
+    """What is known of it."""
     fixed = (host.state, host.monitored, host.first_seen, host.last_seen, len(host.name))
     return HOST.pack(Op.HOST, host.number, *fixed) + host.name
 
 
-def _share(op: Op, host: Host, file: bytes, oh: bytes, kind: int) -> bytes:
+def pack_share(op: Op, host: Host, file: bytes, oh: bytes, kind: int) -> bytes:
+    """SHARE or UNSHARE."""
     return SHARE.pack(op, host.number, kind, len(file), len(oh)) + file + oh
 
 
-def _key(op: Op, blocked: Blocked) -> bytes:
+def pack_key(op: Op, blocked: Blocked) -> bytes:
+    """Something that happened to a blocked lock."""
     owner, file = blocked.owner, blocked.file
     where = blocked.start, blocked.end, blocked.exclusive, len(file)
     return KEY.pack(op, owner.host.number, owner.svid, *where) + file
@@ -391,12 +360,13 @@ def nothing_beneath(blocked: Blocked) -> Pieces:
     return lay(blocked.start, blocked.end, ())
 
 
-def _beneath(blocked: Blocked) -> bytes:
+def pack_beneath(blocked: Blocked) -> bytes:
+    """What lies beneath a lock that is being told of."""
     pieces = [PIECE.pack(start, end, 0 if held is None else 1 + held) for start, end, held in blocked.beneath]
-    return _key(Op.BENEATH, blocked) + COUNT.pack(len(pieces)) + b"".join(pieces)
+    return pack_key(Op.BENEATH, blocked) + COUNT.pack(len(pieces)) + b"".join(pieces)
 
 
-def _waiter(blocked: Blocked) -> bytes:
+def pack_waiter(blocked: Blocked) -> bytes:
     """All of a blocked lock; the handle only where it is not the file's key."""
     owner, file, request = blocked.owner, blocked.file, blocked.payload
     origin = request.call.origin

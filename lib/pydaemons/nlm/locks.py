@@ -39,6 +39,10 @@ class FewLocks(Generic[O]):
         """The locks of one owner."""
         return (row for row in self._rows if row[0] is owner)
 
+    def freeze(self) -> Iterator[Row[O]]:
+        """The locks held now, whatever comes while this is read."""
+        return iter(self._rows)  # each change makes a list of its own
+
     def conflicts(self, owner: O | None, start: int, end: int, exclusive: bool) -> Iterator[Row[O]]:
         """Every lock of another owner that forbids this one."""
         for row in self._rows:
@@ -194,6 +198,14 @@ class ManyLocks(Generic[O]):
             yield owner, start, end, True
         for owner, start, end in self.shared:
             yield owner, start, end, False
+
+    def freeze(self) -> Iterator[Row[O]]:
+        """The locks held now, whatever comes while this is read."""
+        written, shared = self.written.freeze(), self.shared.freeze()
+        return chain(
+            ((owner, start, end, True) for owner, start, end in written),
+            ((owner, start, end, False) for owner, start, end in shared),
+        )
 
     def of(self, owner: O) -> Iterator[Row[O]]:
         """The locks of one owner."""

@@ -179,6 +179,10 @@ class Waiters(Generic[O, P]):
                 found = [waiter for line in queue.lines.values() for waiter in line.waiting.values()]
                 yield from sorted(found, key=lambda waiter: waiter.turn)
 
+    def unordered(self) -> Iterator[Waiter[O, P]]:
+        """Who waits, in any order; nobody may come or go while this is read."""
+        return chain.from_iterable(self._owners.values())
+
     def blockers(self, table: LockTable[O], owner: O) -> Iterator[O]:
         """Whose held locks `owner` waits for now, over all its blocked locks: the edges of the wait-for
         graph."""

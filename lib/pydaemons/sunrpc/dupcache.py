@@ -17,6 +17,7 @@ call, `remember` takes that back.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from zlib import crc32
 
 from pydaemons.engine.protocol import Address
@@ -113,12 +114,14 @@ class ReplyCache:
         known = {kept[0].host for generation in (self.old, self.new) for kept in generation.values()}
         return known | {host for host, _, _ in self.remembered}
 
-    def dump(self) -> Iterator[tuple[Digest, bytes, float]]:
-        """Digest, reply and time of all, the oldest first."""
-        for digest, (reply, mono) in self.remembered.items():
-            yield digest, reply, mono
-        for peer, data, reply, mono in (*self.old.values(), *self.new.values()):
-            yield digest_of(peer.host, data), reply, mono
+    def freeze(self) -> Iterator[tuple[Digest, bytes, float]]:
+        """Digest, reply and time of all there are now, the oldest first; they may change while this is
+        read."""
+        remembered, kept = list(self.remembered.items()), [*self.old.values(), *self.new.values()]
+        return chain(
+            ((digest, reply, mono) for digest, (reply, mono) in remembered),
+            ((digest_of(peer.host, data), reply, mono) for peer, data, reply, mono in kept),
+        )
 
     def _file(self, kept: Kept) -> None:
         xid, new = kept[1][:4], self.new
