@@ -14,6 +14,7 @@ longer wait, I have it". Only to the first telling is it taken for the former, a
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 
@@ -119,6 +120,8 @@ class Grants:
         self._cookies_of: dict[Key, list[bytes]] = {}
         self._own: dict[tuple[bytes, Owner], dict[Key, Blocked]] = {}
         """By file and owner, oldest first."""
+        self.files: Counter[bytes] = Counter()
+        """How many there are on each file; to be read only."""
         self._sent: dict[Key, int] = {}
         self._told_before: set[Key] = set()
         """Those an earlier process told of, who knows how often."""
@@ -195,6 +198,9 @@ class Grants:
         del own[key]
         if not own:
             del self._own[blocked.file, blocked.owner]
+        self.files[blocked.file] -= 1
+        if not self.files[blocked.file]:
+            del self.files[blocked.file]
         del self._sent[key]
         self._told_before.discard(key)
 
@@ -223,6 +229,8 @@ class Grants:
 
     def _keep(self, blocked: Blocked) -> Key:
         key = key_of(blocked)
+        if key not in self.open:
+            self.files[blocked.file] += 1
         self.open[key] = blocked
         self._own.setdefault((blocked.file, blocked.owner), {})[key] = blocked
         self._sent[key] = 0

@@ -470,7 +470,7 @@ class Server:
 
     def crowded(self, file: bytes) -> bool:
         """Whether somebody waits for bytes of this file, or is being told that it has them."""
-        return file in self._queues or (bool(self._untold) and bool(self.grants.on_file(file)))
+        return file in self._queues or file in self.grants.files
 
     @property
     def crowd(self) -> bool:
