@@ -96,7 +96,7 @@ class Twins:
                 for number, procedure in table.items()
             },
             "failures": engine.service.counts,
-            "cache": set(engine.cache.dump()),
+            "cache": set(engine.cache.freeze()),
             "hits": engine.cache.hits,
             "hosts": [
                 (host.address, host.name, host.state, host.last_seen, host.monitored) for host in server.hosts
