@@ -140,7 +140,11 @@ class Logons:
         self.counts.requests += 1
         match request:
             case LogonRequest():
-                self._answer(received, request.mailslot, LogonAnswer(self._server_bytes()))
+                self._answer(
+                    received,
+                    request.mailslot,
+                    LogonAnswer(self._server().encode(self.settings.charset, "replace")),
+                )
             case PrimaryQuery() if ours.controller:
                 self._forward(received, request, now)
             case PrimaryQuery() if ours.primary:
@@ -197,13 +201,13 @@ class Logons:
         opcode = Opcode.SAM_LOGON_RESPONSE if known else Opcode.SAM_USER_UNKNOWN
         server, domain = settings.netbios_name, settings.workgroup
         if not ours.realm or not request.version & (NtVersion.V5 | _NEW):
-            return SamAnswer(opcode, f"\\\\{server}", request.user, domain)
+            return SamAnswer(opcode, self._server(), request.user, domain)
         dns = (ours.realm, ours.realm, f"{server.lower()}.{ours.realm}")
         flags = DcFlag.WRITABLE | (DcFlag.PDC if ours.primary else 0)
         address = IPv4Address(received.subnet.interface.address).packed
         if not request.version & _NEW:
             return SamAnswer5(
-                *(opcode, f"\\\\{server}", request.user, domain, NO_GUID, *dns), address=address, flags=flags
+                *(opcode, self._server(), request.user, domain, NO_GUID, *dns), address=address, flags=flags
             )
         with_ip = bool(request.version & NtVersion.V5EX_WITH_IP)
         return SamAnswerEx(
@@ -218,12 +222,17 @@ class Logons:
         return any(_matches(pattern.lower(), computer, host) for pattern in ours.delayed_hosts)
 
     def _answer(self, received: Received, slot: bytes, answer: Answer) -> None:
-        self.counts.answered += 1
+        """Give an answer; of our own newer ones, the short old form to whom the long one may not be given."""
         source = self.settings.wire(self.settings.netbios_name, Suffix.WORKSTATION)
-        self._mailslots.answer(received, slot, answer.pack(), source=source)
+        given = self._mailslots.answer(received, slot, answer.pack(), source=source)
+        if not given and isinstance(answer, SamAnswer5 | SamAnswerEx) and answer.guid == NO_GUID:
+            opcode = answer.opcode - (logon.EX if isinstance(answer, SamAnswerEx) else 0)
+            old = SamAnswer(opcode, self._server(), answer.user, answer.domain)
+            given = self._mailslots.answer(received, slot, old.pack(), source=source)
+        self.counts.answered += given
 
-    def _server_bytes(self) -> bytes:
-        return b"\\\\" + self.settings.netbios_name.encode(self.settings.charset, "replace")
+    def _server(self) -> str:
+        return f"\\\\{self.settings.netbios_name}"
 
     # ---- an Active Directory behind us
 

@@ -189,9 +189,9 @@ class Mailslots:
             )
             self.counts.sent += 1
 
-    def answer(self, received: Received, slot: bytes, data: bytes, *, source: bytes) -> None:
-        """Write `data` into `slot` of whoever sent `received`, in the name `source` (wire form). Kept back
-        when the sender is beyond our networks and the answer longer than what it sent."""
+    def answer(self, received: Received, slot: bytes, data: bytes, *, source: bytes) -> bool:
+        """Write `data` into `slot` of whoever sent `received`, in the name `source` (wire form). False: kept
+        back, as the sender is beyond our networks and the answer longer than what it sent."""
         packets = self._pack(
             received.subnet,
             Kind.DIRECT_UNIQUE,
@@ -202,10 +202,11 @@ class Mailslots:
         )
         if not received.near and sum(map(len, packets)) > received.size:
             self.counts.too_long += 1
-            return
+            return False
         for packet in packets:
             self._emit(Reply(received.origin, packet))
             self.counts.sent += 1
+        return True
 
     def _pack(
         self, subnet: Subnet, kind: Kind, slot: bytes, data: bytes, *, source: bytes, destination: bytes
