@@ -117,6 +117,29 @@ def test_a_restart_loses_no_query_and_says_nothing_on_the_network(
     assert seen.stdout == ""
 
 
+def test_the_datagram_socket_goes_on_over_a_restart_too(lab: Lab, machine: SystemdHost) -> None:
+    machine.systemctl("start", "pynmbd")
+    before = machine.run("ss", "-Hunle", "sport = 138", check=True).stdout
+    machine.systemctl("restart", "pynmbd")
+    assert machine.show("pynmbd", "NFileDescriptorStore") == "2"
+    after = machine.run("ss", "-Hunle", "sport = 138", check=True).stdout
+    (inode,) = re.findall(r"ino:(\d+)", before)
+    assert f"ino:{inode}" in after, "it is the very socket"
+    say_something(lab)
+    wait_for(lambda: heard(machine) >= 1, what="a datagram to be heard")
+
+
+def say_something(lab: Lab) -> None:
+    """A datagram from h2 to h1."""
+    with lab.h2.network(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        write = datagram(BROWSE, b"", source="H2#00", destination="WORKGROUP#1e", address=lab.h2.address)
+        sock.sendto(write, (lab.h1.address, 138))
+
+
+def heard(machine: SystemdHost) -> int:
+    return int(machine.run("pysysctl", "-n", "net.netbios.datagrams", check=True).stdout)
+
+
 def names(machine: SystemdHost) -> str:
     return str(machine.run("pynmbctl", "--json", "names", check=True).stdout)
 
@@ -134,13 +157,8 @@ def test_socket_units_hand_their_ports_over(lab: Lab, machine: SystemdHost) -> N
     for port in (137, 138):
         listening = machine.run("ss", "-Hunl", f"sport = {port}", check=True).stdout.splitlines()
         assert len(listening) == 1
-    with lab.h2.network(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        write = datagram(BROWSE, b"", source="H2#00", destination="WORKGROUP#1e", address=lab.h2.address)
-        sock.sendto(write, (lab.h1.address, 138))
-    wait_for(
-        lambda: "datagrams = 1" in machine.run("pysysctl", "net.netbios.datagrams").stdout,
-        what="the datagram to be heard",
-    )
+    say_something(lab)
+    wait_for(lambda: heard(machine) >= 1, what="a datagram to be heard")
 
 
 def test_a_hook_runs_inside_the_confinement(lab: Lab, machine: SystemdHost) -> None:
