@@ -192,9 +192,9 @@ def test_delayed_answers_are_bounded(ether, host):
 
 def test_an_answer_is_wanted_in_a_mailslot_or_not_at_all(ether, host):
     made = station(ether, Logon())
-    for slot in (b"", rb"\PIPE\x", b"\\MAILSLOT\\" + b"x" * 200):
+    for slot in (b"", rb"\PIPE\x", b"\\MAILSLOT\\" + b"x" * 200, NTLOGON, rb"\mailslot\Browse"):
         assert ask(ether, host, SamRequest(0, "CLIENT", "", slot)) == []
-    assert made.node.mailslots.counts.bad == 3
+    assert made.node.mailslots.counts.bad == 5
 
 
 def test_beyond_our_networks_the_old_form_is_given_as_it_is_short(ether):

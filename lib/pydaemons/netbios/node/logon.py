@@ -55,6 +55,8 @@ PING_INTERVAL = 1.5
 RESOLVE_AGAIN = 300.0
 CONTROLLER = b"cldap server"
 """Key of our question to the resolver; no wire form of a name is so short."""
+SERVICES = frozenset((mailslot.BROWSE, mailslot.LANMAN, mailslot.NETLOGON, mailslot.NTLOGON))
+"""Where services listen: there an answer of ours would be taken for something we say."""
 _MACHINE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,30}\$")
 _NEW = NtVersion.V5EX | NtVersion.V5EX_WITH_IP
 
@@ -134,9 +136,9 @@ class Logons:
         request = logon.unpack_request(received.data)
         if request is None:
             return
-        slot = request.mailslot
-        if not slot.upper().startswith(mailslot.PREFIX) or len(slot) > mailslot.LONGEST_NAME:
-            raise WireError("an answer is wanted in what is no mailslot", 0)
+        slot = request.mailslot.upper()
+        if not slot.startswith(mailslot.PREFIX) or len(slot) > mailslot.LONGEST_NAME or slot in SERVICES:
+            raise WireError("an answer is wanted in what is no mailslot for answers", 0)
         self.counts.requests += 1
         match request:
             case LogonRequest():
