@@ -137,3 +137,14 @@ def test_an_error_stop_is_shown(bos):
 def test_figures(bos):
     assert bos("statistics") == 0
     assert "bnodes" in bos.out and "unknown_units" in bos.out
+
+
+def test_figures_for_prometheus_have_those_of_each_bnode(bos):
+    bos.world.programs["bos-b.service"] = dies()
+    bos("create", "b", "simple", "/bin/false")
+    bos.world.run(1)
+    assert bos("statistics", "-prometheus") == 0
+    lines = bos.out.splitlines()
+    assert "pybosd_error_stopped 1" in lines and "pybosd_manager_answers 1" in lines
+    assert 'pybosd_bnode_error_stop{bnode="b"} 1' in lines and 'pybosd_bnode_running{bnode="b"} 0' in lines
+    assert 'pybosd_bnode_starts_total{bnode="b"} 12' in lines

@@ -212,3 +212,12 @@ def test_a_reload_says_only_what_is_wrong_and_fails_with_an_unusable_configurati
     served.usable = False
     assert run(served, "reload") == 1
     assert "the old one stays in force" in capsys.readouterr().err
+
+
+def test_counters_can_be_had_for_prometheus(served, capsys):
+    assert run(served, "stats", "--prometheus") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert 'pynmbd_events_total{what="bad"} 0' in lines
+    assert "# TYPE pynmbd_wins_names gauge" in lines
+    assert any(line.startswith("pynmbd_names ") for line in lines)
+    assert not [line for line in lines if 'what="own names"' in line]

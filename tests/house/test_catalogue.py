@@ -44,6 +44,11 @@ def test_no_message_id_stands_twice() -> None:
     assert len(ids) == len(set(ids))
 
 
+def test_documentation_names_ids_that_exist() -> None:
+    for page in (ROOT / "docs").rglob("*.md"):
+        assert set(re.findall(r"\b[0-9a-f]{32}\b", page.read_text())) <= set(entries()), page.name
+
+
 @pytest.mark.parametrize("id_", entries())
 def test_an_entry_has_its_headers_and_names_fields_that_exist(id_: str) -> None:
     text = entries()[id_]

@@ -265,6 +265,7 @@ complete -c pybos -n '__fish_seen_subcommand_from startup' -o noauth -d 'accepte
 complete -c pybos -n '__fish_seen_subcommand_from startup' -o localauth -d 'accepted likewise'
 complete -c pybos -n '__fish_seen_subcommand_from startup' -o help -d 'show help'
 complete -c pybos -n '__fish_seen_subcommand_from startup' -a '(pybos status 2>/dev/null | sed -n \'s/^Instance \\([^,]*\\),.*/\\1/p\')'
+complete -c pybos -n '__fish_seen_subcommand_from statistics' -o prometheus -d 'for Prometheus, with those of each bnode'
 complete -c pybos -n '__fish_seen_subcommand_from statistics' -o server -x -a '(__fish_print_hostnames)' -d 'machine name'
 complete -c pybos -n '__fish_seen_subcommand_from statistics' -o cell -x -d 'cell name'
 complete -c pybos -n '__fish_seen_subcommand_from statistics' -o noauth -d 'accepted: the socket tells the server who asks'

@@ -46,6 +46,7 @@ complete -c pynmbctl -n '__fish_seen_subcommand_from wins; and __fish_seen_subco
 complete -c pynmbctl -n '__fish_seen_subcommand_from wins; and __fish_seen_subcommand_from import' -l json -d 'answers as JSON'
 complete -c pynmbctl -n '__fish_seen_subcommand_from wins; and __fish_seen_subcommand_from import' -F
 complete -c pynmbctl -n '__fish_seen_subcommand_from stats' -s h -l help -d 'show help'
+complete -c pynmbctl -n '__fish_seen_subcommand_from stats' -l prometheus -d 'print Prometheus\' text format'
 complete -c pynmbctl -n '__fish_seen_subcommand_from stats' -l json -d 'answers as JSON'
 complete -c pynmbctl -n '__fish_seen_subcommand_from top' -s h -l help -d 'show help'
 complete -c pynmbctl -n '__fish_seen_subcommand_from top' -s i -l interval -x -d ''

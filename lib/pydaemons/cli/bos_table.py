@@ -188,7 +188,12 @@ VERBS: Mapping[str, Verb] = {
         ),
         Verb("start", "start running a server", (_NAMED,), bos_verbs.start),
         Verb("startup", "start all processes", (some("instance", "instances"),), bos_verbs.startup),
-        Verb("statistics", "show figures of the server", (), bos_verbs.statistics),
+        Verb(
+            "statistics",
+            "show figures of the server",
+            (flag("prometheus", "for Prometheus, with those of each bnode"),),
+            bos_verbs.statistics,
+        ),
         Verb(
             "status", "show server instance status", (_NAMES, flag("long", "long status")), bos_verbs.status
         ),

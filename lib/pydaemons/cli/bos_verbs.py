@@ -16,7 +16,7 @@ from pydaemons.cli.bos_session import Session, worst
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # what only some operations need is imported there: starting is most of what this costs
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
     Values = Mapping[str, Any]
@@ -194,10 +194,47 @@ def getrestricted(session: Session, values: Values) -> int:
 
 def statistics(session: Session, values: Values) -> int:
     result = session.link.call("Statistics")
+    if values["prometheus"]:
+        bnodes = session.link.call("Status", instances=[], long=True)["instances"]
+        session.out.write(prometheus(result, bnodes))
+        return 0
     if session.json:
         return session.show(result)
     session.out.write(views.format_table([[name, str(value)] for name, value in result.items()]))
     return 0
+
+
+def prometheus(figures: Mapping[str, Any], bnodes: Sequence[Mapping[str, Any]]) -> str:
+    """The figures of the server and of each bnode for Prometheus."""
+    from pydaemons.cli.metrics import Metrics  # noqa: PLC0415
+
+    def each(value: Callable[[Mapping[str, Any]], Any]) -> list[tuple[Mapping[str, str], Any]]:
+        return [({"bnode": view["name"]}, value(view)) for view in bnodes]
+
+    page = Metrics("pybosd")
+    for name in ("bnodes", "running", "error_stopped", "adopted", "unknown_units"):
+        page.gauge(name, f"{name.replace('_', ' ').capitalize()}.", figures[name])
+    page.gauge("manager_answers", "Whether systemd answers.", not figures["trouble"])
+    page.family("bnode_goal", "gauge", "Whether it shall run.", each(lambda view: view["goal"]))
+    page.family(
+        "bnode_running",
+        "gauge",
+        "Processes that run.",
+        each(lambda view: sum(process["state"] == "up" for process in view["processes"])),
+    )
+    page.family("bnode_starts_total", "counter", "Starts by anybody.", each(lambda view: view["starts"]))
+    page.family(
+        "bnode_manual_starts_total", "counter", "Starts by hand.", each(lambda view: view["manualStarts"])
+    )
+    page.family(
+        "bnode_error_stop", "gauge", "Stopped for too many errors.", each(lambda view: view["errorStop"])
+    )
+    page.family("bnode_flapping", "gauge", "Ends again and again.", each(lambda view: view["flapping"]))
+    page.family("bnode_exits_in_window", "gauge", "Exits counted.", each(lambda view: view["exitsInWindow"]))
+    page.family(
+        "bnode_start_time_seconds", "gauge", "Last start, since 1970.", each(lambda view: view["startTime"])
+    )
+    return page.text()
 
 
 def reload(session: Session, values: Values) -> int:

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""pylockd's counters as a table and as Prometheus' text format (version 0.0.4). Read prometheus.
-
-Names follow Prometheus' rules: what is counted, its unit or `_total` at the end, labels for the rest.
-"""
+"""pylockd's counters as a table and for Prometheus (cli.metrics). Read prometheus."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
+
+from pydaemons.cli.metrics import Metrics
 
 Labels = Mapping[str, str]
 
@@ -38,13 +37,8 @@ def stats_rows(stats: Mapping[str, Any]) -> list[tuple[str, int]]:
 
 def prometheus(stats: Mapping[str, Any], status: Mapping[str, Any]) -> str:
     """Everything pylockd counts, and how it is now."""
-    lines: list[str] = []
-
-    def family(name: str, kind: str, doc: str, samples: Iterable[tuple[Labels, object]]) -> None:
-        lines.append(f"# HELP pylockd_{name} {doc}")
-        lines.append(f"# TYPE pylockd_{name} {kind}")
-        lines.extend(f"pylockd_{name}{_labels(labels)} {value}" for labels, value in samples)
-
+    page = Metrics("pylockd")
+    family, gauge = page.family, page.gauge
     family("calls_total", "counter", "Calls by procedure.", _calls(stats["procedures"]))
     family("decisions_total", "counter", "What was decided, by procedure.", _decisions(stats["statuses"]))
     family("rpc_total", "counter", "RPC calls, replies and refusals, by what.", _by_what(stats["rpc"]))
@@ -56,12 +50,12 @@ def prometheus(stats: Mapping[str, Any], status: Mapping[str, Any]) -> str:
         [({}, stats["replies_repeated"])],
     )
     for name, doc in GAUGES:
-        family(name, "gauge", doc, [({}, status[name])])
-    family("grace_left_seconds", "gauge", "What is left of the grace period.", [({}, status["grace_left"])])
-    family("refuse", "gauge", "Whether every lock is refused.", [({}, int(status["refuse"]))])
-    family("start_time_seconds", "gauge", "Start, in seconds since 1970.", [({}, status["since"])])
+        gauge(name, doc, status[name])
+    gauge("grace_left_seconds", "What is left of the grace period.", status["grace_left"])
+    gauge("refuse", "Whether every lock is refused.", status["refuse"])
+    gauge("start_time_seconds", "Start, in seconds since 1970.", status["since"])
     family("info", "gauge", "Version.", [({"version": status["version"]}, 1)])
-    return "\n".join(lines) + "\n"
+    return page.text()
 
 
 def _calls(procedures: Mapping[str, Any]) -> Iterator[tuple[Labels, object]]:
@@ -80,13 +74,3 @@ def _decisions(statuses: Mapping[str, Mapping[str, int]]) -> Iterator[tuple[Labe
 def _by_what(counts: Mapping[str, int]) -> Iterator[tuple[Labels, object]]:
     for what, count in sorted(counts.items()):
         yield {"what": what}, count
-
-
-def _labels(labels: Labels) -> str:
-    if not labels:
-        return ""
-    return "{" + ",".join(f'{name}="{_escape(value)}"' for name, value in labels.items()) + "}"
-
-
-def _escape(value: str) -> str:
-    return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")

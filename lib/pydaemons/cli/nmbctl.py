@@ -10,11 +10,12 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pydaemons
+from pydaemons.cli.metrics import Metrics
 from pydaemons.kit.controlclient import CallError, ControlClient, NotRunningError
 
 SOCKET = "/run/pynmbd/control"
@@ -254,6 +255,31 @@ def _show_pairs(answer: Any) -> Iterator[str]:
         yield f"{key} {value}"
 
 
+NOW = {"requests under way": "requests", "wins names": "wins_names", "own names": "names"}
+"""of the figures of Stats, those that are how it is now; the others count"""
+
+
+def _stats(daemon: ControlClient, arguments: Arguments) -> Any:
+    answer = daemon.call("Stats")
+    if arguments.prometheus:
+        answer["prometheus"] = prometheus(answer["stats"])
+    return answer
+
+
+def prometheus(stats: Mapping[str, int]) -> str:
+    """The figures of Stats for Prometheus."""
+    page = Metrics("pynmbd")
+    counted = [({"what": what}, count) for what, count in stats.items() if what not in NOW]
+    page.family("events_total", "counter", "Packets and what became of them, by what.", counted)
+    for what, name in NOW.items():
+        page.gauge(name, f"{what.capitalize()}.", stats[what])
+    return page.text()
+
+
+def _show_stats(answer: Any) -> Iterator[str]:
+    return iter(answer["prometheus"].splitlines()) if "prometheus" in answer else _show_pairs(answer)
+
+
 def _show_values(answer: Any) -> Iterator[str]:
     for key, value in answer.items():
         if isinstance(value, list):
@@ -287,6 +313,10 @@ def _take_file(parser: argparse.ArgumentParser) -> None:
 
 def _take_optional_file(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", nargs="?", help="copy it there; - for standard output")
+
+
+def _take_prometheus(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--prometheus", action="store_true", help="print Prometheus' text format")
 
 
 def _take_level(parser: argparse.ArgumentParser) -> None:
@@ -324,7 +354,7 @@ VERBS = {
     ),
     "wins export": Verb(_wins_export, _show_values, "write wins.dat now", _take_optional_file),
     "wins import": Verb(_wins_import, _show_values, "take over the names of a wins.dat", _take_file),
-    "stats": Verb(lambda d, a: d.call("Stats"), _show_pairs, "counters since the start"),
+    "stats": Verb(_stats, _show_stats, "counters since the start", _take_prometheus),
     "top": Verb(_top, _no_lines, "packets per second, as it happens", _take_top),
     "ping": Verb(_ping, _show_ping, "is it there?"),
     "debug": Verb(_debug, _show_values, "log everything (3 and above) or no longer", _take_level),
