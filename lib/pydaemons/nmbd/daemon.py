@@ -8,12 +8,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import pwd
 import signal as signals
 import socket
 import stat
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from pydaemons.engine.effects import Leave
@@ -29,13 +27,11 @@ from pydaemons.kit.varlink import Interface as ControlInterface
 from pydaemons.kit.varlink import Value
 from pydaemons.netbios.node import views
 from pydaemons.netbios.node.events import (
-    AccountFound,
     FindAccount,
     InterfacesChanged,
     LocalPacket,
     Reconfigured,
     Resolve,
-    Resolved,
     RunHook,
     StopRequested,
 )
@@ -50,6 +46,7 @@ from pydaemons.nmbd.interfaces import Watch, find, host_name
 from pydaemons.nmbd.listeners import DATAGRAM_SERVICE, Listeners
 from pydaemons.nmbd.localpackets import SOCKET as UNEXPECTED
 from pydaemons.nmbd.localpackets import LocalPackets
+from pydaemons.nmbd.lookups import Lookups
 from pydaemons.nmbd.settings import PynmbdConfiguration
 from pydaemons.nmbd.store import WinsStore
 from pydaemons.tunables.declare import TunableChanged
@@ -61,7 +58,6 @@ SETTLE = 0.05
 """Seconds that news of interfaces are gathered before the list is read."""
 FAREWELL = 3.0
 """Seconds the node has to release its names."""
-RESOLVERS = 4
 
 
 class PynmbdDaemon(Daemon):
@@ -148,7 +144,6 @@ class PynmbdDaemon(Daemon):
         )
         self._hooks = Hooks(shell.log)
         self._files = Files(self.node, log=shell.log, run_dir=shell.run_dir, state_dir=shell.state_dir)
-        self._resolvers = ThreadPoolExecutor(max_workers=RESOLVERS, thread_name_prefix="resolver")
         return self.node
 
     def keeper(self, shell: Shell) -> StateWriter:
@@ -160,8 +155,9 @@ class PynmbdDaemon(Daemon):
         """Tree, sockets, networks; READY when all that is there."""
         shell = self._shell
         self._driver = driver
-        driver.on(Resolve, self._resolve)
-        driver.on(FindAccount, self._find_account)
+        self._lookups = Lookups(lambda event: driver.loop.call_soon_threadsafe(driver.post, event))
+        driver.on(Resolve, self._lookups.resolve)
+        driver.on(FindAccount, self._lookups.find_account)
         driver.on(RunHook, lambda effect, now: self._hooks.run(effect.arguments))
         driver.on(Leave, self._node_left)
         self._tree = TreeWatch(
@@ -236,7 +232,7 @@ class PynmbdDaemon(Daemon):
             await self._release_names()
         await self._local.close()
         await self._hooks.stop()
-        self._resolvers.shutdown(wait=False, cancel_futures=True)
+        self._lookups.close()
         if self._store is not None:
             self._store.close()
         self._tree.close()
@@ -349,34 +345,6 @@ class PynmbdDaemon(Daemon):
         return None
 
     # ---- effects of the node
-
-    def _resolve(self, effect: Resolve, now: Now) -> None:
-        """Look a host up in a thread of the resolvers."""
-        loop = self._driver.loop
-
-        def look_up() -> None:
-            try:
-                found = socket.getaddrinfo(effect.host, None, socket.AF_INET, socket.SOCK_DGRAM)
-            except OSError:
-                found = []
-            addresses = tuple(dict.fromkeys(socket.inet_aton(str(entry[4][0])) for entry in found))
-            loop.call_soon_threadsafe(self._driver.post, Resolved(effect.wire, addresses))
-
-        self._resolvers.submit(look_up)
-
-    def _find_account(self, effect: FindAccount, now: Now) -> None:
-        """Ask the name service switch in a thread of the resolvers: it may look beyond this machine."""
-        loop = self._driver.loop
-
-        def look_up() -> None:
-            try:
-                pwd.getpwnam(effect.account)
-                known = True
-            except (KeyError, OSError):
-                known = False
-            loop.call_soon_threadsafe(self._driver.post, AccountFound(effect.account, known))
-
-        self._resolvers.submit(look_up)
 
     def _node_left(self, effect: Leave, now: Now) -> None:
         self._released.set()
