@@ -19,7 +19,7 @@ from pydaemons.kit.control import Control
 from pydaemons.kit.log import Log
 from pydaemons.kit.varlink import Interface, Method
 from pydaemons.netbios.node import views, winsdat
-from pydaemons.netbios.node.settings import Settings
+from pydaemons.netbios.node.settings import Logon, Settings
 from pydaemons.nmbd.control import interface
 
 
@@ -160,6 +160,17 @@ def test_top_shows_rates(served, capsys):
 def test_what_is_not_there_yet_says_so(served, capsys):
     assert run(served, "force-election") == 1
     assert "no part in browser elections" in capsys.readouterr().err
+
+
+def test_the_status_says_whose_domain_controller_we_are(served, capsys):
+    assert run(served, "status") == 0
+    assert "controller" not in capsys.readouterr().out
+    served.node.settings = Settings("WINS", workgroup="GRP", logon=Logon())
+    assert run(served, "status") == 0
+    assert "primary domain controller of GRP\n" in capsys.readouterr().out
+    served.node.settings = Settings("WINS", workgroup="GRP", logon=Logon(primary=False, controller="dc1"))
+    assert run(served, "status") == 0
+    assert "backup domain controller of GRP, asking dc1\n" in capsys.readouterr().out
 
 
 def test_a_daemon_that_does_not_run_is_an_error_and_wrong_usage_another(tmp_path, capsys):

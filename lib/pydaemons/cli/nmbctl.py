@@ -220,6 +220,10 @@ def _show_status(answer: Any) -> Iterator[str]:
         yield f"network {network['network']} by {network['interface']} as {network['address']}"
     if not status["networks"]:
         yield "no network: waiting for one"
+    if status["logon"]:
+        what = "primary" if status["logon"]["primary"] else "backup"
+        behind = f", asking {status['logon']['controller']}" if status["logon"]["controller"] else ""
+        yield f"{what} domain controller of {status['workgroup']}{behind}"
     if status["wins"]["server"]:
         yield f"WINS server with {status['wins']['names']} names"
     for server in status["wins_servers"]:

@@ -61,6 +61,9 @@ def _status(node: Node, arguments: Mapping[str, Any], now: Now) -> dict[str, Any
             }
             for subnet in node.subnets.all
         ],
+        "logon": None
+        if settings.logon is None
+        else {"primary": settings.logon.primary, "controller": settings.logon.controller or None},
         "wins": {"server": node.wins is not None, "names": len(node.db)},
         "wins_servers": [
             {
