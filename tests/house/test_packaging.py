@@ -14,7 +14,7 @@ import pydaemons
 from house.tree import ROOT
 from pydaemons.cli.setup import PLACES
 
-FOR_READING = ("docs/examples/*.conf", "units/*.service.d/*.example")
+FOR_READING = ("docs/examples/*.conf", "docs/examples/pylockd/*", "units/*.service.d/*.example")
 SYSTEM = sorted(
     str(path.relative_to(ROOT))
     for folder in ("bin", "docs/man", "docs/completion", "docs/examples", "sysctl.d", "units")

@@ -16,7 +16,7 @@ from pydaemons.cli.tables import Column, Style
 
 ORDERS = {"w": "waiting", "l": "locks", "f": "file"}
 HELP = "q quit  w/l/f sort by waiting, locks, file  c clients on, off  space now  up, down scroll"
-CALLS = ("LOCK", "UNLOCK", "TEST", "CANCEL", "SHARE", "UNSHARE")
+CALLS = ("LOCK", "UNLOCK")
 """Always told; others when there are any."""
 OUTCOMES = (("granted", "GRANTED"), ("denied", "DENIED"), ("blocked", "BLOCKED"), ("deadlock", "DEADLCK"))
 
@@ -135,7 +135,11 @@ def _traffic(per_second: Mapping[str, float]) -> str:
     words = {word for word, _ in OUTCOMES}
     others = [name for name, rate in per_second.items() if name not in {*CALLS, *words} and rate]
     calls = "  ".join(f"{name} {per_second.get(name, 0):g}" for name in (*CALLS, *others))
-    outcomes = ", ".join(f"{word} {per_second.get(word, 0):g}" for word, _ in OUTCOMES)
+    outcomes = ", ".join(
+        f"{word} {per_second.get(word, 0):g}"
+        for word, _ in OUTCOMES
+        if per_second.get(word) or word == "granted"
+    )
     return f"calls/s: {calls}  (LOCK: {outcomes})"
 
 

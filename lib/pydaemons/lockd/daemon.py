@@ -378,7 +378,7 @@ class PylockdDaemon(Daemon):
                     {Transport.UDP: settings.nlm_udpport, Transport.TCP: settings.nlm_tcpport}
                 )
                 if self.monitoring == "embedded":
-                    self._nsm.open(dict.fromkeys(Transport, 0))
+                    self._nsm.open(dict.fromkeys(Transport, self.configuration.nsm.port))
                 await self.directory.open(rpcbind)
             except BindError as error:
                 if error.strerror != said:

@@ -52,6 +52,12 @@ class Nsm(Settings, section="nsm"):
         doc="embedded serves program 100024 itself, statd uses the machine's rpc.statd, off monitors nobody; "
         "auto uses rpc.statd if it is registered and else serves.",
     )
+    port = setting(
+        Int(0, 65535),
+        0,
+        effect=Effect.AT_RESTART,
+        doc="Port of the embedded monitor, UDP and TCP, for firewalls; 0 takes any free one.",
+    )
     ha_callout = setting(
         Path(empty=True),
         "",
