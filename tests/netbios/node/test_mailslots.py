@@ -251,3 +251,22 @@ def test_a_hundred_thousand_mutants_do_no_harm_and_leave_nothing_behind(ether, a
     assert sys.getallocatedblocks() - before < 5000
     assert node.mailslots.counts.received >= 100_000
     assert node.mailslots.counts.bad > 1000
+
+
+@pytest.mark.parametrize(("jitter", "twice"), [(0.0, 0.0), (0.5, 0.0), (0.5, 0.5)])
+def test_what_is_too_long_for_a_packet_arrives_in_pieces(jitter, twice):
+    ether = Ether(jitter=jitter, twice=twice)
+    stations = [
+        ether.add(Settings(text, workgroup="GRP"), address)
+        for text, address in (("ALPHA", "10.0.0.1"), ("BETA", "10.0.0.2"))
+    ]
+    ether.run(5)
+    got = heard(stations[1])
+    data = bytes(range(250)) * 8
+    stations[0].node.mailslots.send(
+        *(stations[0].node.subnets.all[0], BROWSE, data), source=wire("ALPHA#00"), destination=wire("GRP#1e")
+    )
+    ether.tell(stations[0], None)
+    ether.run(2)
+    assert {received.data for received in got} == {data}
+    assert max(len(packet) for _, to, packet in ether.seen if to.port == 138) <= 576
