@@ -313,6 +313,23 @@ def test_a_controllers_name_is_resolved_and_after_a_while_again(ether, host, dc)
     assert any("dc1.ad.example has no address" in line for line in made.logs)
 
 
+def test_another_controller_is_asked_at_once_and_the_first_one_not_again(ether, host, dc):
+    made = station(ether, Logon(controller="10.0.0.6"))
+    first = ether.host("10.0.0.6", 389)
+    assert ask(ether, host, sam()) == []
+    ether.tell(made, Reconfigured(Settings("SUT", workgroup="TESTGRP", logon=Logon(controller="10.0.0.5"))))
+    ether.run(3 * PING_INTERVAL)
+    assert len(first.got) == 1
+    ask(ether, host, sam())
+    pong(ether, dc, controller.FOUND.pack())
+    assert len(answers(host)) == 1
+
+
+def test_in_front_of_a_directory_we_are_nobodys_logon_server_ourselves(ether, host, dc):
+    station(ether, Logon(controller="10.0.0.5"))
+    assert ask(ether, host, LogonRequest(b"CLIENT", b"JOE", SLOT)) == []
+
+
 def test_questions_to_the_controller_are_bounded(ether, host, dc):
     made = station(ether, Logon(controller="10.0.0.5"))
     for _ in range(WAITING + 50):

@@ -118,10 +118,11 @@ class Logons:
         mailslots.on(mailslot.NTLOGON, self.receive)
 
     def configure(self, settings: Settings) -> None:
-        """The settings changed."""
-        self.settings = settings
-        self._controller = ""
-        if settings.logon is None:
+        """The settings (or networks) changed. What was asked under other settings is asked again."""
+        before, self.settings = self.settings.logon, settings
+        if settings.logon != before:
+            self._controller = ""
+            self._known_until = 0.0
             self._delayed.clear()
             self._accounts.clear()
             self._asked.clear()
@@ -141,12 +142,9 @@ class Logons:
             raise WireError("an answer is wanted in what is no mailslot for answers", 0)
         self.counts.requests += 1
         match request:
-            case LogonRequest():
-                self._answer(
-                    received,
-                    request.mailslot,
-                    LogonAnswer(self._server().encode(self.settings.charset, "replace")),
-                )
+            case LogonRequest() if not ours.controller:
+                server = self._server().encode(self.settings.charset, "replace")
+                self._answer(received, request.mailslot, LogonAnswer(server))
             case PrimaryQuery() if ours.controller:
                 self._forward(received, request, now)
             case PrimaryQuery() if ours.primary:
