@@ -20,6 +20,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -136,6 +137,8 @@ class Server:
     handle: bytes
     journal: Path | None
     """A folder whose size counts as memory: it lies on tmpfs."""
+    state: Path | None = None
+    """Where it keeps what must outlive the machine."""
 
 
 def start(name: str, host: Host) -> Server:
@@ -157,7 +160,7 @@ def start(name: str, host: Host) -> Server:
         mode = embedded
         """,
     )
-    return Server(name, lockd.process, peers.NLM_PORT, bytes(range(1, 29)), lockd.run_dir)
+    return Server(name, lockd.process, peers.NLM_PORT, bytes(range(1, 29)), lockd.run_dir, lockd.state_dir)
 
 
 def folder_size(folder: Path | None) -> int:
@@ -181,7 +184,9 @@ def measure(name: str, options: Options) -> Round:
         for speed in SPEEDS:
             words = [speed.mode, "--window", str(speed.window), "--seconds", str(options.seconds)]
             result["speeds"][speed.title] = nlmload(host, server, *words, *(["--tcp"] if speed.tcp else []))
+        before = durable_writes(server.state, options.fresh)
         result["first"] = nlmload(host, server, "first", "--fresh", str(options.fresh))
+        result["durable"] = before + durable_writes(server.state, options.fresh)
         for waiter in (lab.h2, lab.h3):
             peers.start_rpcbind(waiter)
         result["wakes"] = wake_latencies(
@@ -207,6 +212,27 @@ def measure(name: str, options: Options) -> Round:
         result["held"] = nlmload(lab.h1, server, *words, while_held=weigh)
         result["journal_bytes"] = full - empty
     return result
+
+
+def durable_writes(folder: Path | None, count: int) -> list[float]:
+    """Microseconds of writing a small file so that it survives the machine: what a record of a monitored
+    client costs on this disk at least, just now."""
+    if folder is None:
+        return []
+    taken = []
+    above = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    for _ in range(count):
+        began = time.perf_counter()
+        descriptor = os.open("probe.new", os.O_WRONLY | os.O_CREAT, 0o600, dir_fd=above)
+        os.write(descriptor, bytes(220))
+        os.fsync(descriptor)
+        os.close(descriptor)
+        os.rename("probe.new", "probe", src_dir_fd=above, dst_dir_fd=above)
+        os.fsync(above)
+        taken.append((time.perf_counter() - began) * 1e6)
+        os.unlink("probe", dir_fd=above)
+    os.close(above)
+    return taken
 
 
 # ---------------------------------------------------------------------- what it comes to
@@ -260,6 +286,9 @@ def summarise_side(done: list[Round]) -> dict[str, Any]:
         "growth": round(steps[-1]["gap_server_us"] / steps[0]["gap_server_us"], 2),
         "bytes_per_lock": median((bytes_per_lock(one) for one in done), 0),
         "first_lock_us": median(one["first"]["p50_us"] for one in done),
+        "durable_us": median((statistics.median(one["durable"]) for one in done if one["durable"]), 0)
+        if any(one["durable"] for one in done)
+        else None,
         "wake_ms_median": median((statistics.median(one["wakes"]) * 1e3 for one in done), 3),
         "wake_ms_worst": round(max(max(one["wakes"]) for one in done) * 1e3, 3),
     }
@@ -294,15 +323,13 @@ def table(summary: dict[str, Any]) -> str:
     rows = (
         ("cost of a call, most held to 100 held", "growth", "×", f"≤ {GROWTH_TARGET}"),
         ("memory per lock held, journal included", "bytes_per_lock", "bytes", f"≤ {BYTES_TARGET}"),
-        ("first lock of a new client", "first_lock_us", "µs", f"≤ {FRESH_TARGET_US} + one durable write"),
+        ("first lock of a new client", "first_lock_us", "µs", f"≤ {FRESH_TARGET_US} + the next line"),
+        ("one durable write on the same disk", "durable_us", "µs", ""),
         ("unlock to GRANTED at the waiter, median", "wake_ms_median", "ms", "< 1 until it leaves"),
         ("unlock to GRANTED at the waiter, worst", "wake_ms_worst", "ms", ""),
     )
     for title, key, unit, target in rows:
-        found = "".join(
-            f"{summary['sides'][side][key]:>11}" if side in summary["sides"] else f"{'-':>11}"
-            for side in (PEER, OURS)
-        )
+        found = "".join(f"{summary['sides'].get(side, {}).get(key) or '-':>11}" for side in (PEER, OURS))
         lines.append(f"{title:<42}{found}  {unit:<6} {target}")
     return "\n".join(lines)
 

@@ -61,6 +61,7 @@ def test_the_lock_benchmark_measures_both_sides_and_prints_their_ratios():
     assert held == {"ganesha": [100, 1000, 2000], "pylockd": [100, 1000, 10_000, 20_000]}
     for figures in summary["sides"].values():
         assert min(figures[key] for key in ("wake_ms_median", "first_lock_us", "growth")) > 0
+    assert summary["sides"]["pylockd"]["durable_us"] > 0
     assert "refused" not in done.stderr  # no call was answered with an error or not at all
 
 

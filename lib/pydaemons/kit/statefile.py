@@ -93,11 +93,11 @@ class StateFolder:
             path += f"/{part}"
             if path not in folders:
                 try:
+                    folders[path] = os.open(part, _FOLDER, dir_fd=current)
+                except FileNotFoundError:
                     os.mkdir(part, 0o700, dir_fd=current)
                     os.fsync(current)
-                except FileExistsError:
-                    pass
-                folders[path] = os.open(part, _FOLDER, dir_fd=current)
+                    folders[path] = os.open(part, _FOLDER, dir_fd=current)
             current = folders[path]
         return current, base
 
