@@ -26,9 +26,9 @@ START = StartUnit(
 
 def test_a_process_is_restarted_stopped_and_limited_as_the_sheet_says():
     unit = of_process(START, folder="/l", bar="/run/pybosd/stop/fs")
-    assert unit["ExecStart"] == [
-        (b"/usr/lib/openafs/fileserver", [b"/usr/lib/openafs/fileserver", b"-p", b"23"], False)
-    ]
+    assert unit["ExecStartEx"] == [
+        (b"/usr/lib/openafs/fileserver", [b"/usr/lib/openafs/fileserver", b"-p", b"23"], [b"no-env-expand"])
+    ], "a dollar is a dollar"
     assert (unit["Restart"], unit["RestartUSec"]) == (b"on-success", 0)
     assert (unit["StartLimitBurst"], unit["StartLimitIntervalUSec"]) == (12, 30_000_000)
     assert (unit["KillMode"], unit["KillSignal"]) == (b"control-group", signal.SIGQUIT)

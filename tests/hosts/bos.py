@@ -60,6 +60,15 @@ class BosHost:
         self.host.run("sh", "-c", AFRESH, check=True, timeout=120)
         self.start()
 
+    def open_rx(self, listen: str = "127.0.0.1:7007", *, noauth: bool = True) -> None:
+        """Let OpenAFS's bos in, from the next start on."""
+        self.host.copy_in(CHECKOUT / "units/pybosd-rx.socket", "/etc/systemd/system/pybosd-rx.socket")
+        place = "/etc/systemd/system/pybosd-rx.socket.d/listen.conf"
+        self.host.write(place, f"[Socket]\nListenDatagram=\nListenDatagram={listen}\n")
+        self.host.write("/etc/pybosd.conf", f"[rx]\nnoauth = {'yes' if noauth else 'no'}\n")
+        self.host.systemctl("daemon-reload")
+        self.host.systemctl("enable", "pybosd-rx.socket")
+
     @property
     def pid(self) -> int:
         """Of pybosd; 0 while it is not there."""
@@ -127,6 +136,22 @@ class BosHost:
 
     def tail(self) -> str:
         return "\n" + self.host.journal("pybosd", lines=30)
+
+
+def prepare_afs(host: SystemdHost, cell: str = "example.org") -> None:
+    """What OpenAFS's programs want to find on a machine."""
+    folders = (
+        "/etc/openafs",
+        "/etc/openafs/server",
+        "/var/lib/openafs/local",
+        "/var/log/openafs",
+        "/usr/lib/openafs",
+    )
+    for folder in folders:
+        host.run("install", "-d", "-m", "700" if folder.endswith("local") else "755", folder, check=True)
+    for folder in folders[:2]:
+        host.write(f"{folder}/ThisCell", f"{cell}\n")
+        host.write(f"{folder}/CellServDB", f">{cell}\n127.0.0.1 #localhost\n")
 
 
 def outer_core_pattern() -> str:

@@ -223,7 +223,10 @@ class ClientCall:
             acks = bytes(seq in self.got for seq in range(first, top + 1))[:255]
             reason = DUPLICATE if duplicate else REQUESTED if packet.flags & WANT_ACK else IDLE
             if packet.flags & (WANT_ACK | LAST) or duplicate or acks or packet.seq % 2 == 0:
-                self.out.append(self._packet(ACK, ack_body(first, packet.serial, reason, acks)))
+                serial = packet.serial
+                if reason == IDLE and packet.flags & LAST:  # as the real one has it
+                    reason, serial = DELAY, 0
+                self.out.append(self._packet(ACK, ack_body(first, serial, reason, acks)))
 
     def _acked(self, ack: Acknowledgement, packet: Packet) -> None:
         self.acks_seen.append(ack.reason)

@@ -7,6 +7,7 @@ import pytest
 
 from fakes.rxnet import DOWNLOAD, ECHO, REFUSE, SLOW, UPLOAD, WRONG, Network, content
 from hosts import rx
+from pydaemons.rx.call import State
 from pydaemons.rx.calls import Limits
 
 EPOCH, CID = 0x80000001, 4
@@ -216,6 +217,15 @@ def test_a_long_answer_waits_for_who_reads_it(net: Network) -> None:
     assert len(net.sent) == 1, "one packet, until it is acknowledged"
     sender = net.endpoint._connections[EPOCH, CID, None].calls[0].sender
     assert len(sender._fresh) < 200, "and not the whole of it in memory"
+
+
+def test_an_answer_divided_for_an_unproved_address_ends_with_its_last_part(net: Network) -> None:
+    first = rx.replies(net.give(data(rx.u32(ECHO) + bytes(200))))
+    assert [packet.flags for packet in first] == [rx.LAST], "it fits"
+    net.give(data(rx.u32(DOWNLOAD, 1600), call=2))
+    assert net.give(ack(2, call=2)) != [], "more follows"
+    net.give(ack(3, call=2))
+    assert net.endpoint._connections[EPOCH, CID, None].calls[0].state is State.SENDING
 
 
 def test_too_many_calls_of_one_host_are_not_begun(net: Network) -> None:

@@ -24,7 +24,7 @@ def test_early_packets_wait_and_are_told() -> None:
     receiver = Receiver()
     assert receiver.take(3, Flag.LAST, b"c") is Reason.OUT_OF_SEQUENCE
     assert receiver.have() == b"\0\0\1" and receiver.available == 0
-    assert receiver.take(1, 0, b"a") is None
+    assert receiver.take(1, 0, b"a") is Reason.IDLE, "good news for who sends again"
     assert receiver.have() == b"\1\0\1"
     assert receiver.take(3, Flag.LAST, b"c") is Reason.DUPLICATE
     assert receiver.take(2, 0, b"b") is Reason.IDLE

@@ -24,7 +24,7 @@ from pydaemons.wire.xdr import NOTHING, VOID
 
 NOTIFIER_INDEX = 999
 """The parameter that stands for the notifier."""
-ERROR_STOP, HAS_CORE = 1, 2
+HAS_CORE, ERROR_STOP = 1, 2
 OLD, BAK, CORE = 1, 2, 4
 GENERAL, BINARIES = 1, 2
 
@@ -174,7 +174,7 @@ def _key(args: types.Number, result: Given) -> Any:
         return Code.DOM
     found = result["keys"][args.number]
     key = types.pack_key(bytes.fromhex(found["key"]))
-    return types.KeyInfo(found["kvno"], key, 0, 0, found["checksum"])
+    return types.KeyInfo(found["kvno"], key, result["changed"], 0, found["checksum"])
 
 
 def _restart_time(args: types.Number, result: Given) -> Any:
@@ -242,7 +242,15 @@ ROWS: Mapping[int, Row] = {
             give=lambda args, result: types.Name(result["cell"].encode()),
         ),
         Row(95, "GetCellHost", types.NUMBER, types.NAME, verb="GetCell", give=_host),
-        Row(96, "AddCellHost", types.NAME, VOID, verb="AddHost", ask=lambda args: {"host": text(args.name)}),
+        Row(
+            96,
+            "AddCellHost",
+            types.NAME,
+            VOID,
+            verb="AddHost",
+            ask=lambda args: {"host": text(args.name)},
+            codes={Code.EXISTS: Code.OK},
+        ),
         Row(
             97,
             "DeleteCellHost",

@@ -30,12 +30,15 @@ class Desk:
         users: tuple[str, ...] = (),
         cell: Cell | None = None,
         keys: dict[int, bytes] | None = None,
+        keys_changed: int = 0,
         no_auth: bool = False,
     ) -> None:
         self.supervisor = supervisor
         self.users = users
         self.cell = cell or Cell("")
         self.keys = keys or {}
+        self.keys_changed = keys_changed
+        """when KeyFile was, in seconds since 1970"""
         self.no_auth = no_auth
         self._pending: dict[object, tuple[Verb, Caller]] = {}
 

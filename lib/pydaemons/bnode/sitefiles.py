@@ -7,9 +7,9 @@ cells that still have them: they are listed by checksum and taken as 16 hexadeci
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass
 
+from pydaemons.bnode import des
 from pydaemons.wire.cursor import Reader
 from pydaemons.wire.errors import WireError
 
@@ -74,5 +74,5 @@ def pack_keys(keys: dict[int, bytes]) -> bytes:
 
 
 def key_checksum(key: bytes) -> int:
-    """What listkeys shows instead of the key."""
-    return zlib.crc32(key)
+    """What listkeys shows instead of the key: four bytes of what it makes of zeros (seen of the peer)."""
+    return int.from_bytes(des.encrypt(key, bytes(des.BLOCK))[:4], "big")

@@ -47,7 +47,7 @@ def list_keys(desk: Desk, asked: Asked, now: Now) -> Any:
         {"kvno": number, "checksum": sitefiles.key_checksum(key), "key": key.hex()}
         for number, key in sorted(desk.keys.items())
     ]
-    return {"keys": keys}
+    return {"keys": keys, "changed": desk.keys_changed}
 
 
 def add_key(desk: Desk, asked: Asked, now: Now) -> Any:
@@ -65,6 +65,7 @@ def add_key(desk: Desk, asked: Asked, now: Now) -> Any:
     if len(desk.keys) == sitefiles.MOST_KEYS:
         return Refusal(Code.DOM, f"the file holds {sitefiles.MOST_KEYS} keys")
     desk.keys[number] = key
+    desk.keys_changed = int(now.wall)
     desk.supervisor.out.put(Persist(KEYS, sitefiles.pack_keys(desk.keys)))
     return {}
 
@@ -73,6 +74,7 @@ def remove_key(desk: Desk, asked: Asked, now: Now) -> Any:
     if asked.arguments["kvno"] not in desk.keys:
         return Refusal(Code.NOENT, f"there is no key {asked.arguments['kvno']}")
     del desk.keys[asked.arguments["kvno"]]
+    desk.keys_changed = int(now.wall)
     desk.supervisor.out.put(Persist(KEYS, sitefiles.pack_keys(desk.keys)))
     return {}
 

@@ -128,6 +128,7 @@ class PybosdDaemon(Daemon):
             users=loaded.users,
             cell=loaded.cell,
             keys=loaded.keys,
+            keys_changed=loaded.keys_changed,
             no_auth=loaded.no_auth or settings.no_auth or arguments.noauth,
         )
         self.supervisor = supervisor

@@ -20,7 +20,7 @@ SIGNATURES: Mapping[str, bytes] = {
     "CollectMode": b"s",
     "Conditions": b"a(sbbs)",
     "Description": b"s",
-    "ExecStart": b"a(sasb)",
+    "ExecStartEx": b"a(sasas)",
     "KillMode": b"s",
     "KillSignal": b"i",
     "LimitCORE": b"t",
@@ -36,6 +36,8 @@ SIGNATURES: Mapping[str, bytes] = {
     "Type": b"s",
     "WorkingDirectory": b"s",
 }
+LITERALLY = [b"no-env-expand"]
+"""To systemd a dollar in a command means a variable; here, as to the peer, it is a dollar."""
 INFINITY = 2**64 - 1
 SECOND = 1_000_000
 
@@ -49,7 +51,7 @@ def of_process(effect: StartUnit, *, folder: str, bar: str) -> dict[str, Any]:
     program, *_ = argv = [word.encode() for word in effect.argv]
     properties: dict[str, Any] = {
         "Description": f"bnode {effect.bnode}".encode(),
-        "ExecStart": [(program, argv, False)],
+        "ExecStartEx": [(program, argv, LITERALLY)],
         "Restart": effect.restart.value.encode(),
         "RestartUSec": 0,
         "StartLimitBurst": effect.limit_burst,
@@ -73,7 +75,7 @@ def of_errand(
     words = [word.encode() for word in argv]
     properties: dict[str, Any] = {
         "Description": description.encode(),
-        "ExecStart": [(words[0], words, False)],
+        "ExecStartEx": [(words[0], words, LITERALLY)],
         "CollectMode": b"inactive-or-failed",
         "WorkingDirectory": folder.encode(),
     }

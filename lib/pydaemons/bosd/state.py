@@ -32,6 +32,7 @@ class Loaded:
     users: tuple[str, ...]
     cell: Cell
     keys: dict[int, bytes]
+    keys_changed: int
     no_auth: bool
     remarks: tuple[str, ...] = ()
     """for the log"""
@@ -91,6 +92,7 @@ def load(state_dir: str, *, quoting: bool) -> Loaded:
             _read(f"{state_dir}/etc/CellServDB").decode("utf-8", "replace"),
         ),
         keys=keys,
+        keys_changed=_changed(f"{state_dir}/etc/KeyFile"),
         no_auth="NoAuth" in local,
         remarks=tuple(remarks),
     )
@@ -146,6 +148,13 @@ class Notebook:
 def boot_id() -> str:
     """This boot of the machine."""
     return _read("/proc/sys/kernel/random/boot_id").decode().strip()
+
+
+def _changed(path: str) -> int:
+    try:
+        return int(os.stat(path).st_mtime)
+    except FileNotFoundError:
+        return 0
 
 
 def _read(path: str) -> bytes:

@@ -80,7 +80,7 @@ class Calls:
         self._of_host: Counter[str] = Counter()
         """calls under way"""
         self._partial: dict[Call, None] = {}
-        """calls whose request has begun to come, oldest first"""
+        """calls whose request has begun to come, the one that nothing came for longest first"""
 
     # -- beginning and end
 
@@ -122,6 +122,11 @@ class Calls:
             if call.wanted:  # the client may have had to stop meanwhile
                 self.ack(call, Reason.DELAY, 0)
             self.arm(call)
+
+    def _wait_for_request(self, call: Call) -> None:
+        """More of it is needed; the client had its say just now."""
+        self._partial.pop(call, None)
+        self._partial[call] = None
 
     def _rest(self, call: Call) -> None:
         """One less under way."""
@@ -193,7 +198,7 @@ class Calls:
                 self._run(call, None, now)
                 return
         if not receiver.complete:
-            self._partial[call] = None
+            self._wait_for_request(call)
             receiver.swallow(self._limits.request)
             if receiver.available > self._limits.request:
                 self._finish(call, Failure.SERVER_UNMARSHAL, now)
@@ -225,6 +230,7 @@ class Calls:
                         self._finish(call, Failure.SERVER_UNMARSHAL, now)
                     else:
                         receiver.swallow(call.wanted)
+                        self._wait_for_request(call)
                         self.flush(call, now)
                     return
                 value, call.wanted = receiver.read(call.wanted), 0
@@ -240,6 +246,7 @@ class Calls:
             if isinstance(step, Read):
                 call.wanted = step.size
             elif step is WAIT:
+                self._partial.pop(call, None)
                 call.state = State.WORKING
                 call.ping_at = now.mono + KEEPALIVE
                 self.flush(call, now)
@@ -281,6 +288,8 @@ class Calls:
                 if packet.attempts or fits < SMALLEST_PIECE:
                     break
                 sender.shorten(fits)
+                if sender.closed:
+                    call.end = sender.end.to_bytes(4, "big")
                 continue
             room -= size
             sender.sent(packet, connection.serial + 1 + len(burst), now.mono)

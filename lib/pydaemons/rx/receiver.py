@@ -51,9 +51,11 @@ class Receiver:
             self._early[seq] = payload
             return Reason.OUT_OF_SEQUENCE
         self._append(payload)
-        while self._early and self.next in self._early:
-            self._append(self._early.pop(self.next))
         self.unacknowledged += 1
+        if self._early:  # the sender waits to hear that its packet was not lost a second time
+            self.unacknowledged = AT_ONCE
+            while self.next in self._early:
+                self._append(self._early.pop(self.next))
         if flags & Flag.WANT_ACK:
             return Reason.REQUESTED
         return Reason.IDLE if self.unacknowledged >= AT_ONCE else None
