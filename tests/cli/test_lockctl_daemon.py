@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from pydaemons.cli import lockctl_daemon
 from pydaemons.cli.lockctl import main
 from pydaemons.kit.varlink import Caller
 
@@ -24,7 +23,3 @@ def test_those_who_may_not_are_told_so(ctl, server, monkeypatch):
             f"pylockctl: {words[0]}: permission denied: only root and pylockd's own user may do that\n"
         )
     assert ctl("locks").status == 0
-
-
-def test_a_socket_one_may_not_open_is_told_so():
-    assert "ask as root" in lockctl_daemon._not_running("/run/pylockd/control: Permission denied", "")

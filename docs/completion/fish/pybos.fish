@@ -210,7 +210,7 @@ complete -c pybos -n '__fish_seen_subcommand_from salvage' -o parallel -x -d '# 
 complete -c pybos -n '__fish_seen_subcommand_from salvage' -o tmpdir -x -d 'directory to place tmp files'
 complete -c pybos -n '__fish_seen_subcommand_from salvage' -o orphans -x -d 'ignore | remove | attach'
 complete -c pybos -n '__fish_seen_subcommand_from salvage' -o forceDAFS -d '(DAFS) force salvage of demand attach fileserver'
-complete -c pybos -n '__fish_seen_subcommand_from salvage' -o salvagedirs -d 'Force rebuild/salvage of all directories'
+complete -c pybos -n '__fish_seen_subcommand_from salvage' -o salvagedirs -d 'force rebuild/salvage of all directories'
 complete -c pybos -n '__fish_seen_subcommand_from salvage' -o server -x -a '(__fish_print_hostnames)' -d 'machine name'
 complete -c pybos -n '__fish_seen_subcommand_from salvage' -o cell -x -d 'cell name'
 complete -c pybos -n '__fish_seen_subcommand_from salvage' -o noauth -d 'accepted: the socket tells the server who asks'

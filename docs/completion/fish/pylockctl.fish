@@ -23,6 +23,7 @@ complete -c pylockctl -n 'not __fish_seen_subcommand_from status locks blocked c
 complete -c pylockctl -n 'not __fish_seen_subcommand_from status locks blocked clients graph top release drop-all grace notify stats reload test lock unlock share unshare free-all null' -a null -d 'client: see whether the server answers'
 complete -c pylockctl -n '__fish_use_subcommand' -s h -l help -d 'show help'
 complete -c pylockctl -n '__fish_use_subcommand' -l socket -r -F -d 'control socket (/run/pylockd/control)'
+complete -c pylockctl -n '__fish_use_subcommand' -l json -d 'print JSON'
 complete -c pylockctl -n '__fish_use_subcommand' -s V -l version -d 'show the version'
 complete -c pylockctl -n '__fish_seen_subcommand_from status' -s h -l help -d 'show help'
 complete -c pylockctl -n '__fish_seen_subcommand_from status' -l socket -r -F -d 'control socket (/run/pylockd/control)'

@@ -150,7 +150,7 @@ VERBS: Mapping[str, Verb] = {
                 one("tmpdir", "directory to place tmp files"),
                 one("orphans", "ignore | remove | attach"),
                 flag("forceDAFS", "(DAFS) force salvage of demand attach fileserver"),
-                flag("salvagedirs", "Force rebuild/salvage of all directories"),
+                flag("salvagedirs", "force rebuild/salvage of all directories"),
             ),
             bos_salvage.salvage,
         ),

@@ -17,6 +17,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import pydaemons
+from pydaemons.cli.shared import json_option, socket_option
 
 if TYPE_CHECKING:
     from pydaemons.cli.lockctl_report import Report, Request
@@ -108,7 +109,8 @@ def parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    top.add_argument("--socket", metavar="PATH", default=SOCKET, help=f"control socket ({SOCKET})")
+    socket_option(top, SOCKET)
+    json_option(top)
     top.add_argument("-V", "--version", action="version", version=f"{PROG} {pydaemons.__version__}")
     verbs = top.add_subparsers(dest="verb", metavar="VERB", required=True)
     _daemon_verbs(verbs)
@@ -119,10 +121,7 @@ def parser() -> argparse.ArgumentParser:
 def _daemon_verbs(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     common = argparse.ArgumentParser(add_help=False)
     which = common.add_mutually_exclusive_group()
-    # before the verb or behind it: what is not given behind it must not undo what stood before
-    which.add_argument(
-        "--socket", metavar="PATH", default=argparse.SUPPRESS, help=f"control socket ({SOCKET})"
-    )
+    socket_option(which, SOCKET, behind=True)
     which.add_argument(
         "--instance",
         metavar="NAME",
@@ -131,7 +130,7 @@ def _daemon_verbs(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         type=lambda name: SOCKET.replace("pylockd", f"pylockd@{name}"),
         help="pylockd@NAME, of that network namespace",
     )
-    common.add_argument("--json", action="store_true", help="print JSON")
+    json_option(common, behind=True)
 
     def verb(name: str, text: str, *, table: bool = False) -> argparse.ArgumentParser:
         sub = verbs.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", parents=[common])
@@ -202,7 +201,7 @@ def _client_verbs(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add("--source", metavar="ADDRESS", help="local address to call from")
     add("--timeout", metavar="S", type=patience, default=10.0, help="seconds for each call (10)")
     add("--rpcbind-port", metavar="P", type=integer(1, 65535), default=111, help="port of rpcbind (111)")
-    add("--json", action="store_true", help="print JSON")
+    json_option(common, behind=True)
 
     texts = {
         "test": "ask whether a lock would be granted, and who is in the way",

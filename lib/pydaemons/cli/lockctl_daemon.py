@@ -5,19 +5,17 @@ run, then VERBS."""
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Callable, Mapping
 
 from pydaemons.cli import lockctl_change as change
 from pydaemons.cli import lockctl_graph, lockctl_top
 from pydaemons.cli import lockctl_show as show
 from pydaemons.cli.lockctl_shared import FAILED, DaemonError, complain
+from pydaemons.cli.shared import unanswered
 from pydaemons.kit.controlclient import CallError, ControlClient, NotRunningError
 
 INTERFACE = "org.pydaemons.lockd"
 PERMISSION_DENIED = "org.varlink.service.PermissionDenied"
-SYSTEMD = "/run/systemd/system"
-"""There where systemd is PID 1 (sd_booted(3))."""
 
 VERBS: Mapping[str, Callable[[ControlClient, argparse.Namespace], int]] = {
     "status": show.status,
@@ -41,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
         with ControlClient(arguments.socket, INTERFACE) as daemon:
             return VERBS[arguments.verb](daemon, arguments)
     except NotRunningError as error:
-        complain(_not_running(str(error), arguments.socket))
+        complain(unanswered("pylockd", str(error), arguments.socket))
     except CallError as error:
         if error.name == PERMISSION_DENIED:
             complain(f"{arguments.verb}: permission denied: only root and pylockd's own user may do that")
@@ -50,13 +48,3 @@ def run(arguments: argparse.Namespace) -> int:
     except DaemonError as error:
         complain(f"{arguments.verb}: {error}")
     return FAILED
-
-
-def _not_running(error: str, path: str) -> str:
-    """Why there is no answer, and what to do about it."""
-    if error.endswith("not running"):
-        start = "systemctl start pylockd" if os.path.isdir(SYSTEMD) else "pylockd"
-        return f"pylockd is not running ({path} is not answered); start it: {start}"
-    if error.endswith(os.strerror(13)):
-        return f"{error}: ask as root, or for another socket (--socket)"
-    return f"{error}; see what it says: journalctl -u pylockd"

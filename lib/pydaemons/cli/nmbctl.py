@@ -16,6 +16,7 @@ from typing import Any
 
 import pydaemons
 from pydaemons.cli.metrics import Metrics
+from pydaemons.cli.shared import json_option, socket_option, unanswered
 from pydaemons.kit.controlclient import CallError, ControlClient, NotRunningError
 
 SOCKET = "/run/pynmbd/control"
@@ -45,7 +46,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with ControlClient(arguments.socket, INTERFACE) as daemon:
             answer = verb.call(daemon, arguments)
-    except (CallError, NotRunningError, RefusedError) as error:
+    except NotRunningError as error:
+        print(f"pynmbctl: {unanswered('pynmbd', str(error), arguments.socket)}", file=sys.stderr)
+        return 1
+    except (CallError, RefusedError) as error:
         print(f"pynmbctl: {error}", file=sys.stderr)
         return 1
     except OSError as error:
@@ -71,20 +75,23 @@ class RefusedError(Exception):
 
 
 def _parse(argv: Sequence[str] | None) -> Arguments:
-    parser = argparse.ArgumentParser(prog="pynmbctl", description="Look at pynmbd and steer it.")
-    parser.add_argument("--socket", default=SOCKET, metavar="PATH", help=f"control socket ({SOCKET})")
-    parser.add_argument("--json", action="store_true", help="answers as JSON")
+    parser = argparse.ArgumentParser(
+        prog="pynmbctl", description="Look at pynmbd and steer it.", epilog="See pynmbctl(8)."
+    )
+    socket_option(parser, SOCKET)
+    json_option(parser)
     parser.add_argument("-V", "--version", action="version", version=f"pynmbctl {pydaemons.__version__}")
-    verbs = parser.add_subparsers(required=True, metavar="COMMAND")
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
     wins: Any = None
     for words, verb in VERBS.items():
         first, _, second = words.partition(" ")
         if second and wins is None:
             group = verbs.add_parser(first, help="names of the WINS server")
-            wins = group.add_subparsers(required=True, metavar="COMMAND")
+            wins = group.add_subparsers(required=True, metavar="VERB")
         sub = (wins if second else verbs).add_parser(second or first, help=verb.help, description=verb.help)
         verb.takes(sub)
-        sub.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="answers as JSON")
+        socket_option(sub, SOCKET, behind=True)
+        json_option(sub, behind=True)
         sub.set_defaults(body=verb)
     return parser.parse_args(argv)
 
@@ -297,14 +304,16 @@ def _show_values(answer: Any) -> Iterator[str]:
 
 def _take_list(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("pattern", nargs="?", default="*", help="shell pattern over NAME#XX")
-    parser.add_argument("--state", choices=("active", "released", "tombstone"))
+    parser.add_argument(
+        "--state", choices=("active", "released", "tombstone"), help="only names in this state"
+    )
 
 
 def _take_add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", help="NAME#XX")
     parser.add_argument("address", nargs="+")
-    parser.add_argument("--group", action="store_true")
-    parser.add_argument("--ttl", type=int, metavar="SECONDS")
+    parser.add_argument("--group", action="store_true", help="a name of many hosts")
+    parser.add_argument("--ttl", type=int, metavar="SECONDS", help="how long it lasts unless renewed")
 
 
 def _take_name(parser: argparse.ArgumentParser) -> None:
@@ -344,8 +353,12 @@ def _take_mailslot(parser: argparse.ArgumentParser) -> None:
 
 
 def _take_top(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-i", "--interval", type=float, default=1.0, metavar="SECONDS")
-    parser.add_argument("-c", "--count", type=int, default=0, help="end after so many looks")
+    add = parser.add_argument
+    # pylockctl's and top(1)'s names first
+    add("-d", "--delay", "-i", "--interval", dest="interval", type=float, default=1.0, metavar="SECONDS",
+        help="seconds between looks (1)")  # fmt: skip
+    add("-n", "--iterations", "-c", "--count", dest="count", type=int, default=0, metavar="N",
+        help="so many looks")  # fmt: skip
 
 
 VERBS = {

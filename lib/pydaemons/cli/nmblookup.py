@@ -92,7 +92,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="pynmblookup", description="Look NetBIOS names up.")
+    parser = argparse.ArgumentParser(
+        prog="pynmblookup", description="Look NetBIOS names up.", epilog="See pynmblookup(8)."
+    )
     add = parser.add_argument
     add("-B", "--broadcast", metavar="ADDRESS", help="broadcast address to ask")
     add("-U", "--unicast", metavar="ADDRESS", help="ask this host only")

@@ -76,7 +76,12 @@ def main(daemon: Daemon, argv: Sequence[str] | None = None) -> int:
 def parse_arguments(daemon: Daemon, argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line; argparse leaves with status 2 when it is wrong."""
     # "resolve": a daemon's own option of the same name counts (nmbd's -d takes a level)
-    parser = argparse.ArgumentParser(prog=daemon.name, description=daemon.summary, conflict_handler="resolve")
+    parser = argparse.ArgumentParser(
+        prog=daemon.name,
+        description=daemon.summary,
+        epilog=f"See {daemon.name}(8).",
+        conflict_handler="resolve",
+    )
     add = parser.add_argument
     add("--config", metavar="FILE", help=f"configuration file (/etc/{daemon.name}.conf)")
     add("--run-dir", metavar="DIR", help=f"runtime folder ($RUNTIME_DIRECTORY or /run/{daemon.name})")

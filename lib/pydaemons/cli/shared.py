@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the control commands share: options before or behind the verb, and what is said when nobody answers.
+
+Behind the verb an option has no default: what is not given there must not undo what stood before.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+SYSTEMD = "/run/systemd/system"
+"""There where systemd is PID 1 (sd_booted(3))."""
+
+
+def socket_option(
+    options: argparse.ArgumentParser | argparse._ArgumentGroup, path: str, *, behind: bool = False
+) -> None:
+    """--socket PATH."""
+    default = argparse.SUPPRESS if behind else path
+    options.add_argument("--socket", metavar="PATH", default=default, help=f"control socket ({path})")
+
+
+def json_option(options: argparse.ArgumentParser, *, behind: bool = False) -> None:
+    """--json."""
+    default = argparse.SUPPRESS if behind else False
+    options.add_argument("--json", action="store_true", default=default, help="print JSON")
+
+
+def unanswered(daemon: str, error: str, path: str) -> str:
+    """Why there is no answer (of controlclient.NotRunningError), and what to do about it."""
+    if error.endswith("not running"):
+        start = f"systemctl start {daemon}" if os.path.isdir(SYSTEMD) else daemon
+        return f"{daemon} is not running ({path} is not answered); start it: {start}"
+    if error.endswith(os.strerror(13)):
+        return f"{error}: ask as root, or for another socket (--socket)"
+    return f"{error}; see what it says: journalctl -u {daemon}"
