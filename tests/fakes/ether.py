@@ -75,6 +75,7 @@ class Ether:
         self.hosts: list[Host] = []
         self.seen: list[tuple[Address, Address, bytes]] = []
         self._flying: list[tuple[float, int, Address, Address, bytes]] = []
+        self._planned: list[tuple[float, int, Callable[[], None]]] = []
         self._order = count()
         self.on_effect: Callable[[Station, Effect], None] = lambda station, effect: None
 
@@ -111,14 +112,23 @@ class Ether:
             at = self.mono + 0.001 + self.dice.uniform(0.0, self.jitter)
             heapq.heappush(self._flying, (at, next(self._order), source, to, data))
 
+    def later(self, seconds: float, act: Callable[[], None]) -> None:
+        """Have something happen."""
+        heapq.heappush(self._planned, (self.mono + seconds, next(self._order), act))
+
     def run(self, seconds: float) -> None:
         """Let time pass."""
         end = self.mono + seconds
         while True:
+            if self._planned and self._planned[0][0] <= self.mono:
+                heapq.heappop(self._planned)[2]()
+                continue
             times = [station.node.deadline() for station in self.stations]
             due = [at for at in times if at is not None]
             if self._flying:
                 due.append(self._flying[0][0])
+            if self._planned:
+                due.append(self._planned[0][0])
             if not due or min(due) > end:
                 break
             at = min(due)

@@ -115,7 +115,7 @@ def test_a_server_that_lost_its_names_gets_them_again():
     ether.add(client(ONE), "10.0.0.1")
     ether.run(10)
     for text in ("ALPHA#20", "ALPHA#00"):
-        one.node.wins.delete(wire(text))
+        one.node.wins.delete(wire(text), ether.now)
     ether.run(1300)
     assert registered(one) == ["10.0.0.1"]
 

@@ -6,11 +6,29 @@ from hypothesis import strategies as st
 from fakes.claims import wire
 from pydaemons.netbios.node import winsdb
 from pydaemons.netbios.node.winsdb import SWEEP_CHUNK, SWEEP_EVERY, Member, Record, State, WinsDb
+from pydaemons.netbios.winsra import RecordKind
 from pydaemons.wire.errors import WireError
 
 u32 = st.integers(0, 0xFFFFFFFF)
-members = st.lists(st.builds(Member, st.binary(min_size=4, max_size=4), u32), max_size=25).map(tuple)
-records = st.builds(Record, st.sampled_from(State), st.integers(0, 0xFFFF), u32, members)
+address = st.binary(min_size=4, max_size=4)
+plain = st.tuples(
+    st.sampled_from(State),
+    st.integers(0, 0xFFFF),
+    u32,
+    st.lists(st.tuples(address, u32).map(lambda parts: Member(*parts)), max_size=25).map(tuple),
+).map(lambda parts: Record(*parts))
+versioned = st.builds(
+    Record,
+    st.sampled_from(State),
+    st.integers(0, 0xFFFF),
+    u32,
+    st.lists(st.builds(Member, address, u32, address), max_size=25).map(tuple),
+    st.sampled_from(RecordKind),
+    address,
+    st.integers(1, 2**64 - 1),
+    st.booleans(),
+)
+records = plain | versioned
 
 
 @given(records)

@@ -30,6 +30,9 @@ WINS_TAKEN_OVER = "bfa0bf388519edcd8ca8758ee66238a2"
 WINS_NO_HOOK = "3d3bd52d1808120df052a7cb7e43c370"
 """MESSAGE_ID: A name was not passed to the hook."""
 
+PARTNER_LOST = "602e600ba90a4082aef81e7c1ddd3cb0"
+"""MESSAGE_ID: A WINS partner cannot be reached or does not do its part."""
+
 
 class Say(Protocol):
     """How the parts of a node log; messages that peers can cause have an id, which also bounds their
@@ -76,6 +79,31 @@ class Awaited:
 
 
 @dataclass(frozen=True, slots=True)
+class LinkOpened:
+    """A connection for WINS replication stands: one we asked for (OpenLink) or one that `host` made."""
+
+    link: int
+    host: str
+    ours: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LinkReceived:
+    """A message came on a link, without its length."""
+
+    link: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class LinkClosed:
+    """A link has ended, or could not be had."""
+
+    link: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class StopRequested:
     """Release the names and then Leave."""
 
@@ -118,6 +146,31 @@ class FindAccount(Effect):
     waiting."""
 
     account: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpenLink(Effect):
+    """Connect to a host's replication port and come back with LinkOpened or LinkClosed. `link` is negative:
+    the shell numbers those that come in from 1."""
+
+    link: int
+    host: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class SendLink(Effect):
+    """Send a message on a link."""
+
+    link: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CloseLink(Effect):
+    """End a link when all is sent; no LinkClosed follows."""
+
+    link: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,9 @@ from pydaemons.netbios.node.events import (
     Asked,
     Awaited,
     InterfacesChanged,
+    LinkClosed,
+    LinkOpened,
+    LinkReceived,
     Reconfigured,
     Resolved,
     StopRequested,
@@ -38,6 +41,8 @@ from pydaemons.netbios.node.logon import CONTROLLER, Logons
 from pydaemons.netbios.node.mailslots import Mailslots
 from pydaemons.netbios.node.names import Holding, NameTable, State
 from pydaemons.netbios.node.query import NB_IN, Answers
+from pydaemons.netbios.node.replicas import Replicas
+from pydaemons.netbios.node.replication import Replication
 from pydaemons.netbios.node.rules import Rules
 from pydaemons.netbios.node.settings import Settings
 from pydaemons.netbios.node.subnet import Source, Standing, Subnet, Subnets
@@ -86,11 +91,13 @@ class Node:
         self.settings = settings
         self.tunables = tunables
         self.subnets = Subnets()
+        self._entropy = entropy
         self.exchanges = Exchanges(entropy)
         self.exchanges.port = tunables.nmb_port  # a new one takes effect at restart, as the socket does
         self.names = NameTable(self.exchanges, changed=self._names_changed, log=self._log)
         self.db = WinsDb() if db is None else db
         self.wins: WinsServer | None = None
+        self.replication: Replication | None = None
         self.hosts: tuple[Host, ...] = ()
         """Names by hand (lmhosts): for our own lookups, never told to others."""
         self.client = WinsClient(self.exchanges, ttl=lambda: tunables.max_ttl, log=self._log)
@@ -204,6 +211,8 @@ class Node:
                         return answer
         self._deadline_stale = True  # nothing on the short ways above sets a deadline
         answer = self.rules.receive(data, origin, source, now)
+        if self.replication is not None:
+            self.replication.look(now)
         if answer is not None:
             counts.answered += 1
         return answer
@@ -247,6 +256,9 @@ class Node:
             part.tick(now)
         if self.wins is not None:
             self.wins.tick(now)
+        if self.replication is not None:
+            self.replication.tick(now)
+            self.replication.look(now)
         if self._stop_at is not None and now.mono >= self._stop_at:
             self._stop_on(now)
 
@@ -255,7 +267,11 @@ class Node:
         if self._deadline_stale:
             self._deadline_stale = False
             times = [part.deadline() for part in self._timed]
-            times += (self.wins.deadline() if self.wins is not None else None, self._stop_at)
+            times += (
+                self.wins.deadline() if self.wins is not None else None,
+                self.replication.deadline() if self.replication is not None else None,
+                self._stop_at,
+            )
             self._deadline = min((at for at in times if at is not None), default=None)
         return self._deadline
 
@@ -287,6 +303,8 @@ class Node:
                 self.rules.dns.resolved(wire, addresses, now)
             case Asked(verb, arguments, answer):
                 answer(views.answer(self, verb, arguments, now))
+            case LinkOpened() | LinkReceived() | LinkClosed():
+                self._link(event, now)
             case Awaited(ids):
                 self.local.awaited = ids
             case StopRequested():
@@ -295,6 +313,17 @@ class Node:
                 self._log(Level.NOTICE, f"the clock was set by {by:+.0f} s: WINS lifetimes follow it")
             case _:
                 pass
+
+    def _link(self, event: LinkOpened | LinkReceived | LinkClosed, now: Now) -> None:
+        if self.replication is None:
+            return
+        match event:
+            case LinkOpened(link, host, ours):
+                self.replication.opened(link, host, ours=ours, now=now)
+            case LinkReceived(link, data):
+                self.replication.received(link, data, now)
+            case LinkClosed(link, reason):
+                self.replication.closed(link, reason, now)
 
     def drain(self) -> Iterator[Effect]:
         """What the shell must do now."""
@@ -330,6 +359,7 @@ class Node:
         else:
             self.wins = None
         self.rules.wins = self.wins
+        self._replicate(now)
         before = self._before
         if before is not None and not 0 <= now.wall - before.at <= BELIEVED_FOR:
             before = None
@@ -347,6 +377,34 @@ class Node:
                 elif held.get(wire) != own:
                     self.names.claim(subnet, own, now)
         self._retune()
+
+    def _replicate(self, now: Now) -> None:
+        """Have partners, or none."""
+        settings, wins = self.settings, self.wins
+        address = settings.wins_address or next((net.interface.address for net in self.subnets.all), "")
+        if wins is None or not settings.partners or not address:
+            if self.replication is not None:
+                self.replication.end()
+                self.replication = None
+            return
+        if self.replication is None:
+            replicas = Replicas(
+                self.db,
+                self.exchanges,
+                self.tunables,
+                is_ours=wins.is_own,
+                is_refused=wins.is_refused,
+                log=self._log,
+            )
+            self.replication = Replication(
+                self.db,
+                replicas,
+                self.tunables,
+                entropy=self._entropy,
+                emit=self._effects.append,
+                log=self._log,
+            )
+        self.replication.configure(settings.partners, address, now)
 
     def hand_over(self, now: Now) -> Handover:
         """What the process that takes our place should know."""

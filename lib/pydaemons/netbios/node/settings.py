@@ -36,6 +36,17 @@ class Logon:
 
 
 @dataclass(frozen=True, slots=True)
+class Partner:
+    """A WINS server to exchange names with (see replication)."""
+
+    address: str
+    push: bool = True
+    """It may have our names."""
+    pull: bool = True
+    """We take its names."""
+
+
+@dataclass(frozen=True, slots=True)
 class OwnName:
     """A name this node claims."""
 
@@ -62,6 +73,9 @@ class Settings:
     """The command and its own arguments; empty: no hook."""
     logon: Logon | None = None
     """None: we are no domain controller."""
+    partners: tuple[Partner, ...] = ()
+    wins_address: str = ""
+    """By which partners know us; empty: our first address."""
     broadcast: bool = True
     """Claim names on broadcast networks (P nodes do not)."""
 

@@ -96,6 +96,29 @@ class NetbiosTunables(Tunables, prefix="net.netbios"):
         doc="""WINS server: names nobody may register, because clients would send their web
         traffic to whoever has them.""",
     )
+    wins_repl_port = tunable(
+        Int(1, 65535), 42, effect=Effect.AT_RESTART, doc="TCP port of WINS replication (with partners only)."
+    )
+    wins_pull_interval = tunable(
+        Seconds(10, 864000), 1800, doc="WINS replication: how often partners are asked for what is new."
+    )
+    wins_push_delay = tunable(
+        Seconds(1, 86400),
+        5,
+        doc="""WINS replication: after a change, how long more changes are gathered before
+        partners are told that there is something new.""",
+    )
+    wins_retry_interval = tunable(
+        Seconds(1, 86400),
+        60,
+        doc="WINS replication: when to try again after a partner could not be reached or did not answer.",
+    )
+    wins_verify_interval = tunable(
+        Seconds(3600, 31536000),
+        24 * 86400,
+        doc="""WINS replication: how long a partner's record is believed without having been seen again. After
+        half of it everything the owner has is asked for once more.""",
+    )
     names = state(Int(0, 2**31 - 1), doc="Own names held, over all interfaces.")
     wins_names = state(Int(0, 2**31 - 1), doc="WINS server: records in the database, in any state.")
     packets = state(Int(0, 2**63 - 1), doc="Packets received.")

@@ -164,7 +164,7 @@ def _wins_delete(node: Node, arguments: Mapping[str, Any], now: Now) -> dict[str
     if node.wins is None:
         raise AskedWrongly("this is no WINS server (wins support = no)")
     wire = _wire(node, arguments)
-    if not node.wins.delete(wire):
+    if not node.wins.delete(wire, now):
         raise AskedWrongly(f"there is no {name.unpack(wire).format(node.settings.charset)}")
     return {"deleted": name.unpack(wire).format(node.settings.charset)}
 

@@ -28,8 +28,18 @@ from pydaemons.netbios.node.events import (
 from pydaemons.netbios.node.exchange import Exchanges
 from pydaemons.netbios.node.settings import OwnName, Settings
 from pydaemons.netbios.node.tunables import NetbiosTunables
-from pydaemons.netbios.node.winsdb import Member, Record, State, WinsDb
+from pydaemons.netbios.node.winsdb import (
+    DELETED_AFTER,
+    LOCAL,
+    UNSTAMPED,
+    Member,
+    Record,
+    State,
+    WinsDb,
+    kind_of,
+)
 from pydaemons.netbios.nspacket import Packet
+from pydaemons.netbios.winsra import RecordKind
 from pydaemons.wire.errors import WireError
 
 MEMBERS = 25
@@ -55,6 +65,9 @@ NB_RECORD = Struct(">HHIHH4s")
 """Type, class, ttl, length, NB flags and address: an answer behind its name."""
 ONE_OWNER = Struct(">BHI4sI")
 """The whole packed record of a name with one address."""
+VERSIONED_OWNER = Struct(">BHI4sQ4sI4s")
+ONE_VERSIONED = 0x80
+"""The same on a server with partners, and the first byte of one that is active."""
 NB_IN = b"\0\x20\0\1"
 _REFRESHES = frozenset((Opcode.REFRESH, Opcode.REFRESH_9))
 
@@ -108,6 +121,14 @@ class WinsServer:
             self._drop_own(wire, now)
         self._own_at = None
 
+    def is_own(self, wire: bytes) -> bool:
+        """Is it a name of ours?"""
+        return wire in self._own
+
+    def is_refused(self, wire: bytes) -> bool:
+        """May nobody have it?"""
+        return wire[1:31] in self._refused
+
     # ---- queries
 
     def answer_query(self, id_: bytes, wire: bytes, wall: float) -> bytes | None:
@@ -123,11 +144,16 @@ class WinsServer:
                 address = LIMITED_BROADCAST
             ttl = expires - int(wall)
             return id_ + POSITIVE + wire + NB_RECORD.pack(32, 1, ttl, 6, flags, address)
+        if packed[0] == ONE_VERSIONED and len(packed) == VERSIONED_OWNER.size:
+            _, flags, expires, _, _, address, _, _ = VERSIONED_OWNER.unpack(packed)
+            if expires <= wall:
+                return None
+            return id_ + POSITIVE + wire + NB_RECORD.pack(32, 1, expires - int(wall), 6, flags, address)
         record = self.db.find_live(wire, wall)
         if record is None:
             return None
         addresses = [member.address for member in record.members if member.expires > wall]
-        if record.group and name.suffix_of(wire) != Suffix.DOMAIN_CONTROLLERS:
+        if kind_of(wire, record) is RecordKind.GROUP:
             addresses = [LIMITED_BROADCAST]
         return self._answer(id_, wire, record.expires - int(wall), record.flags, addresses)
 
@@ -179,6 +205,8 @@ class WinsServer:
     ) -> bytes | None:
         """The frequent case without detours: a unique name nobody has, or that its only owner refreshes.
         None: it is another case, take the claim apart."""
+        if self.db.counting:
+            return None
         packed = self.db.records.get(wire)
         if packed is None:
             if wire[1:31] in self._refused or len(self.db.records) >= self._tunables.max_names:
@@ -212,6 +240,8 @@ class WinsServer:
             if record.has(claim.address):
                 return self._grant(claim, None, "add", now)
             return self._challenge(claim, record, now)
+        if record.static and not record.has(claim.address):
+            return claim.answer(Rcode.ACT_ERR)  # somebody's administrator wants it so
         if record.group:
             # nmbd says RFS_ERR; smbtorture wants ACT_ERR, and asks with a suffix nobody gave a meaning to
             return claim.answer(Rcode.RFS_ERR if suffix in KNOWN_SUFFIXES else Rcode.ACT_ERR)
@@ -240,15 +270,21 @@ class WinsServer:
         """Give the name to the claimer; with `record`, along with the members it has."""
         ttl = self._ttl(claim)
         expires = int(now.wall) + ttl
+        if record is not None and record.owner != LOCAL and kind_of(claim.wire, record) is RecordKind.GROUP:
+            # whoever tells of it first has it: taking it over at each refresh would keep partners busy
+            later = record._replace(expires=max(record.expires, expires))
+            self.db.put(claim.wire, later.pack())
+            return claim.answer(Rcode.OK, ttl)
         kept: list[Member] = []
-        internet_group = claim.group and name.suffix_of(claim.wire) == Suffix.DOMAIN_CONTROLLERS
+        internet_group = claim.group and _is_internet_group(claim.wire, record)
         if record is not None and (internet_group or not claim.group):
             kept = [m for m in record.members if m.address != claim.address and m.expires > now.wall]
             if len(kept) >= MEMBERS:
                 kept.remove(self._to_evict(claim.wire, kept, now))
         members = (*kept, Member(claim.address, expires))
         flags = claim.nb_flags & (GROUP | NODE_MASK)
-        granted = Record(State.ACTIVE, flags, max(member.expires for member in members), members)
+        kind = RecordKind.SPECIAL_GROUP if internet_group else UNSTAMPED
+        granted = Record(State.ACTIVE, flags, max(member.expires for member in members), members, kind)
         self.db.put(claim.wire, granted.pack())
         if self._hook:
             self._run_hook(event, claim.wire, ttl, [member.address for member in members])
@@ -340,15 +376,15 @@ class WinsServer:
         record = self.db.find_live(claim.wire, now.wall)
         if record is None:
             return claim.answer(Rcode.OK)
-        internet_group = name.suffix_of(claim.wire) == Suffix.DOMAIN_CONTROLLERS
-        if record.group and not internet_group:
+        if record.group and not _is_internet_group(claim.wire, record):
             return claim.answer(Rcode.OK)
         if not record.has(claim.address):
             return claim.answer(Rcode.NAM_ERR)
         members = tuple(member for member in record.members if member.address != claim.address)
         if members:
             expires = max(member.expires for member in members)
-            self.db.put(claim.wire, Record(State.ACTIVE, record.flags, expires, members).pack())
+            kept = record._replace(expires=expires, members=members, owner=LOCAL, version=0)
+            self.db.put(claim.wire, kept.pack())
             event = "refresh"
         else:
             self.db.release(claim.wire, record, now.wall)
@@ -362,11 +398,16 @@ class WinsServer:
         addresses = [member.address for member in record.members]
         self._run_hook("add", wire, max(0, record.expires - int(now.wall)), addresses)
 
-    def delete(self, wire: bytes) -> bool:
-        """Take a record out by hand, at once; was there one?"""
+    def delete(self, wire: bytes, now: Now) -> bool:
+        """Take a record out by hand, at once; was there one? Partners are told by a tombstone."""
         record = self.db.find(wire)
-        if record is None or not self.db.delete(wire):
+        if record is None:
             return False
+        if self.db.counting and record.state != State.TOMBSTONE:
+            ends = int(now.wall) + DELETED_AFTER
+            self.db.put(wire, record._replace(state=State.TOMBSTONE, expires=ends, version=0).pack())
+        else:
+            self.db.delete(wire)
         self._run_hook("delete", wire, 0, [member.address for member in record.members])
         return True
 
@@ -392,6 +433,10 @@ class WinsServer:
             return
         for wire, own in self._own.items():
             flags = self._node_type | (GROUP if own.group else 0)
+            if own.group and self.db.counting:
+                known = self.db.find_live(wire, now.wall)
+                if known is not None and known.owner != LOCAL:
+                    continue  # a partner tells of it already
             self.db.put(wire, Record(State.ACTIVE, flags, expires, members).pack())
 
     def _drop_own(self, wire: bytes, now: Now) -> None:
@@ -413,6 +458,13 @@ class WinsServer:
             return
         shown = [".".join(map(str, address)) for address in addresses]
         self._emit(RunHook((*self._hook, event, raw.decode("ascii"), f"{label[15]:02x}", str(ttl), *shown)))
+
+
+def _is_internet_group(wire: bytes, record: Record | None) -> bool:
+    """A group whose members are kept one by one."""
+    if record is not None and record.group:
+        return kind_of(wire, record) is RecordKind.SPECIAL_GROUP
+    return name.suffix_of(wire) == Suffix.DOMAIN_CONTROLLERS
 
 
 def _unreachable(record: Record) -> bool:

@@ -14,9 +14,10 @@ from collections.abc import Collection, Iterable, Iterator
 from ipaddress import IPv4Address
 
 from pydaemons.netbios import name
-from pydaemons.netbios.codes import ACTIVE, GROUP, NODE_MASK, PERMANENT, Suffix
+from pydaemons.netbios.codes import ACTIVE, GROUP, NODE_MASK, PERMANENT
 from pydaemons.netbios.node import winsdb
 from pydaemons.netbios.node.winsdb import Member, Record, State
+from pydaemons.netbios.winsra import RecordKind
 from pydaemons.wire.errors import WireError
 
 VERSION = "VERSION 1 0"
@@ -73,10 +74,8 @@ def format_(
     `own` are the names of the server itself, which nmbd marks as permanent though they have an end."""
     yield f"{VERSION}\n"
     for wire, packed in records:
-        if packed[0] != State.ACTIVE:
-            continue
         record = winsdb.unpack(packed)
-        if record.expires <= wall:
+        if record.state != State.ACTIVE or record.expires <= wall:
             continue
         shown = name.unpack(wire)
         text = shown.label[:15].rstrip(b" ").decode(charset, "replace")
@@ -85,7 +84,7 @@ def format_(
         scope = f".{shown.scope.decode('latin-1')}" if shown.scope else ""
         if not scope.isprintable() or '"' in scope:
             continue
-        if record.group and shown.suffix != Suffix.DOMAIN_CONTROLLERS:
+        if winsdb.kind_of(wire, record) is RecordKind.GROUP:
             addresses = "255.255.255.255"
         else:
             addresses = " ".join(str(IPv4Address(member.address)) for member in record.members)

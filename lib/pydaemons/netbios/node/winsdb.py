@@ -7,23 +7,39 @@ walk. The packed form is also what the store on disk keeps.
 
 Life of a name (RFC 1001 section 15.5.1 as NT's WINS extends it): active until it is released or expires; then
 released for four days, in which nobody is told of it but its owner is remembered; then a tombstone for one
-day, so that a partner would hear of the end; then gone.
+day, so that a partner hears of the end; then gone.
+
+A server with partners (see replication) also keeps who owns each record, and counts versions: every change
+that partners must hear of gets the next number. Without partners all this costs nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import IntEnum
-from itertools import islice
+from itertools import islice, starmap
 from struct import Struct
 from typing import NamedTuple
 
 from pydaemons.netbios import name
 from pydaemons.netbios.codes import GROUP, Suffix
+from pydaemons.netbios.winsra import RecordKind
 from pydaemons.wire.errors import WireError
 
 HEAD = Struct(">BHI")
 MEMBER = Struct(">4sI")
+ORIGIN = Struct(">4sQ")
+"""Owner and version of a record that has them, behind the head; its members are longer then."""
+OWNED_MEMBER = Struct(">4sI4s")
+LOCAL = bytes(4)
+"""The owner that is this server, whatever its address is."""
+_STATE, _KIND, _STATIC, _VERSIONED = 0x03, 0x30, 0x40, 0x80
+"""Bits of a record's first byte."""
+UNSTAMPED = -1
+"""The kind of a record that has no version yet."""
+REPLICA_GONE_AFTER = 86400
+_META = 5
+"""Bytes of the keys under which the highest versions of owners are kept: a zero and the owner."""
 TOMBSTONE_AFTER = 4 * 86400
 DELETED_AFTER = 86400
 SWEEP_EVERY = 20.0
@@ -33,7 +49,7 @@ SWEEP_PAUSE = 0.1
 
 
 class State(IntEnum):
-    """The first byte of a record."""
+    """The state of a record."""
 
     ACTIVE = 0
     RELEASED = 1
@@ -45,6 +61,8 @@ class Member(NamedTuple):
 
     address: bytes
     expires: int
+    owner: bytes = LOCAL
+    """The server it was registered with."""
 
 
 class Record(NamedTuple):
@@ -55,6 +73,11 @@ class Record(NamedTuple):
     expires: int
     """Wall clock seconds at which the state ends; of an active name, when its last member does."""
     members: tuple[Member, ...]
+    kind: int = UNSTAMPED
+    owner: bytes = LOCAL
+    version: int = 0
+    """0: none; what is put so gets one if anybody counts."""
+    static: bool = False
 
     @property
     def group(self) -> bool:
@@ -66,19 +89,50 @@ class Record(NamedTuple):
         return any(member.address == address for member in self.members)
 
     def pack(self) -> bytes:
-        """The stored form."""
-        return HEAD.pack(self.state, self.flags, self.expires) + b"".join(
-            [MEMBER.pack(*member) for member in self.members]
+        """The stored form. A record without a version forgets all that only partners want to know."""
+        if not self.version:
+            return HEAD.pack(self.state, self.flags, self.expires) + b"".join(
+                [MEMBER.pack(member.address, member.expires) for member in self.members]
+            )
+        first = self.state | self.kind << 4 | (_STATIC if self.static else 0) | _VERSIONED
+        return b"".join(
+            [
+                HEAD.pack(first, self.flags, self.expires),
+                ORIGIN.pack(self.owner, self.version),
+                *[OWNED_MEMBER.pack(*member) for member in self.members],
+            ]
         )
 
 
 def unpack(packed: bytes) -> Record:
     """The inverse of Record.pack; WireError for anything else (a store that was tampered with)."""
-    if len(packed) < HEAD.size or (len(packed) - HEAD.size) % MEMBER.size:
+    size = len(packed)
+    if size < HEAD.size:
         raise WireError("not a WINS record", 0)
-    state, flags, expires = HEAD.unpack_from(packed)
-    members = tuple(map(Member._make, MEMBER.iter_unpack(packed[HEAD.size :])))
-    return Record(state, flags, expires, members)
+    first, flags, expires = HEAD.unpack_from(packed)
+    if not first & _VERSIONED:
+        if (size - HEAD.size) % MEMBER.size:
+            raise WireError("not a WINS record", 0)
+        return Record(first, flags, expires, tuple(starmap(Member, MEMBER.iter_unpack(packed[HEAD.size :]))))
+    at = HEAD.size + ORIGIN.size
+    if size < at or (size - at) % OWNED_MEMBER.size:
+        raise WireError("not a WINS record", 0)
+    owner, version = ORIGIN.unpack_from(packed, HEAD.size)
+    if not version or first & _STATE == _STATE:
+        raise WireError("not a WINS record", 0)
+    members = tuple(starmap(Member, OWNED_MEMBER.iter_unpack(packed[at:])))
+    kind = RecordKind((first & _KIND) >> 4)
+    return Record(first & _STATE, flags, expires, members, kind, owner, version, bool(first & _STATIC))
+
+
+def kind_of(wire: bytes, record: Record) -> RecordKind:
+    """What sort of name it is, to partners and to the rules."""
+    if record.kind != UNSTAMPED:
+        return RecordKind(record.kind)
+    if record.group:
+        internet = name.suffix_of(wire) == Suffix.DOMAIN_CONTROLLERS
+        return RecordKind.SPECIAL_GROUP if internet else RecordKind.GROUP
+    return RecordKind.MULTIHOMED if len(record.members) > 1 else RecordKind.UNIQUE
 
 
 class WinsDb:
@@ -90,6 +144,11 @@ class WinsDb:
         """What the store must be told; emptied by whoever tells it."""
         self.masters: dict[bytes, None] = {}
         """Names with the suffix <1b>, whatever their state, in the order they came."""
+        self.highest: dict[bytes, int] = {}
+        """Owner -> highest version of its records known; LOCAL -> last number given."""
+        self.by_version: dict[bytes, dict[int, bytes]] = {}
+        """Owner -> version -> name, while versions are counted."""
+        self.counting = False
         self._sweep: Iterator[bytes] | None = None
         self._sweep_at: float | None = None
 
@@ -98,6 +157,8 @@ class WinsDb:
 
     def load(self, records: dict[bytes, bytes]) -> None:
         """Start with what the store kept."""
+        for key in [key for key in records if len(key) == _META]:
+            self.highest[key[1:]] = int.from_bytes(records.pop(key), "big")
         self.records = records
         self.masters = dict.fromkeys(wire for wire in records if name.suffix_of(wire) == Suffix.DOMAIN_MASTER)
 
@@ -110,13 +171,15 @@ class WinsDb:
         """The record if it is active now. One whose time is up counts as released even before a sweep says
         so."""
         packed = self.records.get(wire)
-        if packed is None or packed[0] != State.ACTIVE:
+        if packed is None or packed[0] & _STATE != State.ACTIVE:
             return None
         record = unpack(packed)
         return record if record.expires > wall else None
 
     def put(self, wire: bytes, packed: bytes) -> None:
         """Keep a record, new or changed."""
+        if self.counting:
+            packed = self._stamp(wire, packed)
         self.records[wire] = packed
         self.changed[wire] = packed
         if wire[31:33] == b"BL":  # <1b> in half-ASCII
@@ -124,16 +187,107 @@ class WinsDb:
 
     def delete(self, wire: bytes) -> bool:
         """Forget a name at once."""
-        if self.records.pop(wire, None) is None:
+        packed = self.records.pop(wire, None)
+        if packed is None:
             return False
+        if self.counting:
+            self._unlist(unpack(packed))
         self.changed[wire] = None
         self.masters.pop(wire, None)
         return True
 
     def release(self, wire: bytes, record: Record, wall: float) -> None:
         """End a name's active time; its members stay known."""
-        ended = Record(State.RELEASED, record.flags, int(wall) + TOMBSTONE_AFTER, record.members)
-        self.put(wire, ended.pack())
+        self.put(
+            wire,
+            record._replace(
+                state=State.RELEASED, expires=int(wall) + TOMBSTONE_AFTER, owner=LOCAL, version=0
+            ).pack(),
+        )
+
+    # ---- versions
+
+    def count(self) -> None:
+        """Number changes from now on, and all records that have no number."""
+        if self.counting:
+            return
+        self.counting = True
+        versioned = []
+        for wire, packed in list(self.records.items()):
+            if packed[0] & _VERSIONED:
+                owner, version = ORIGIN.unpack_from(packed, HEAD.size)
+                versioned.append((version, owner, wire))
+            else:
+                self.put(wire, packed)
+        for version, owner, wire in sorted(versioned):
+            self.by_version.setdefault(owner, {})[version] = wire
+            self.highest[owner] = max(self.highest.get(owner, 0), version)
+        local = self.by_version.get(LOCAL, {})
+        self.by_version[LOCAL] = dict(sorted(local.items()))
+
+    def next_version(self) -> int:
+        """A number no record of ours ever had."""
+        version = self.highest.get(LOCAL, 0) + 1
+        self.raise_version(LOCAL, version)
+        return version
+
+    def raise_version(self, owner: bytes, version: int) -> None:
+        """Versions of this owner up to that one are known (LOCAL: were given)."""
+        if version > self.highest.get(owner, 0):
+            self.highest[owner] = version
+            self.changed[b"\0" + owner] = version.to_bytes(8, "big")
+
+    def of_owner(self, owner: bytes, lowest: int, highest: int) -> list[tuple[int, bytes]]:
+        """Versions and names of an owner's records in a range of versions, in their order."""
+        listed = self.by_version.get(owner, {})
+        found = []
+        for version in reversed(listed):
+            if version < lowest and owner == LOCAL:
+                break  # ours were listed as they were numbered; what partners tell comes in any order
+            if lowest <= version <= highest:
+                found.append((version, listed[version]))
+        found.sort()
+        return found
+
+    def forget_owner(self, owner: bytes) -> int:
+        """Drop all records of an owner that is no longer there; how many."""
+        names = list(self.by_version.get(owner, {}).values())
+        for wire in names:
+            self.delete(wire)
+        self.by_version.pop(owner, None)
+        if self.highest.pop(owner, None) is not None:
+            self.changed[b"\0" + owner] = None
+        return len(names)
+
+    def _stamp(self, wire: bytes, packed: bytes) -> bytes:
+        """A record of ours with its version: a new one if partners must hear of the change."""
+        record = unpack(packed)
+        before = self.records.get(wire)
+        old = None if before is None else unpack(before)
+        if not record.version:
+            ours = old is not None and old.owner == LOCAL and old.version
+            kind = record.kind if record.kind == RecordKind.SPECIAL_GROUP else UNSTAMPED
+            if old is not None and record.group and old.kind == RecordKind.SPECIAL_GROUP:
+                kind = old.kind
+            record = record._replace(kind=kind)
+            record = record._replace(kind=kind_of(wire, record), owner=LOCAL)
+            if old is not None and ours and (record.state == State.RELEASED or _same(old, record)):
+                version = old.version
+            else:
+                version = self.next_version()
+            record = record._replace(version=version)
+            packed = record.pack()
+        if old is not None:
+            self._unlist(old)
+        self.by_version.setdefault(record.owner, {})[record.version] = wire
+        return packed
+
+    def _unlist(self, record: Record) -> None:
+        listed = self.by_version.get(record.owner)
+        if listed is not None:
+            listed.pop(record.version, None)
+
+    # ---- time
 
     def deadline(self) -> float | None:
         """When the next piece of a sweep is due."""
@@ -161,15 +315,37 @@ class WinsDb:
         packed = self.records.get(wire)
         if packed is None:
             return False
-        state, flags, expires = HEAD.unpack_from(packed)
+        first, _, expires = HEAD.unpack_from(packed)
         if expires > wall:
+            return False
+        state = first & _STATE
+        record = unpack(packed)
+        if record.owner != LOCAL:
+            # a replica nobody has confirmed: its owner is gone, or it is and we did not hear of it
+            if state == State.ACTIVE:
+                ends = int(wall) + REPLICA_GONE_AFTER
+                self.put(wire, record._replace(state=State.TOMBSTONE, expires=ends).pack())
+                return True
+            self.delete(wire)
             return False
         match state:
             case State.ACTIVE:
-                self.release(wire, unpack(packed), wall)
+                self.release(wire, record, wall)
                 return True
             case State.RELEASED:
-                self.put(wire, HEAD.pack(State.TOMBSTONE, flags, int(wall) + DELETED_AFTER) + packed[7:])
+                ends = int(wall) + DELETED_AFTER
+                self.put(wire, record._replace(state=State.TOMBSTONE, expires=ends, version=0).pack())
             case _:
                 self.delete(wire)
         return False
+
+
+def _same(old: Record, new: Record) -> bool:
+    """Is there nothing in the change that a partner has to know?"""
+    return (
+        old.state == new.state
+        and old.flags == new.flags
+        and old.kind == new.kind
+        and old.static == new.static
+        and {(m.address, m.owner) for m in old.members} == {(m.address, m.owner) for m in new.members}
+    )

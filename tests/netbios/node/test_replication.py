@@ -1,0 +1,484 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Two and three servers in virtual time; smbtorture asks the real daemon in tests/e2e."""
+
+import random
+
+import pytest
+
+from fakes.claims import claim, query, release, wire
+from fakes.ether import Ether, Station
+from fakes.wires import Wires
+from pydaemons.netbios import name, nspacket, winsra
+from pydaemons.netbios.codes import GROUP, NODE_H, Opcode
+from pydaemons.netbios.node import winsdb
+from pydaemons.netbios.node.events import Reconfigured
+from pydaemons.netbios.node.replication import SLICE
+from pydaemons.netbios.node.settings import Partner, Settings
+from pydaemons.netbios.node.winsdb import LOCAL, Record, State, WinsDb
+from pydaemons.netbios.winsra import Command, Kind, NameRecord, OwnedAddress, Owner, RecordKind, RecordState
+
+A, B, C = "10.0.1.1", "10.0.2.1", "10.0.3.1"
+DAY = 86400
+
+
+def packed(host: str) -> bytes:
+    return bytes(map(int, host.split(".")))
+
+
+def settings(own: str, *partners: str | Partner) -> Settings:
+    return Settings(
+        own,
+        wins_support=True,
+        dns_proxy=False,
+        partners=tuple(each if isinstance(each, Partner) else Partner(each) for each in partners),
+    )
+
+
+class Site:
+    """Servers, each on its own network, and a client on each."""
+
+    def __init__(self, *servers: tuple[str, tuple[str | Partner, ...]]) -> None:
+        self.ether = Ether()
+        self.wires = Wires(self.ether)
+        self.stations: dict[str, Station] = {}
+        for address, partners in servers:
+            self.stations[address] = self.ether.add(settings(f"W{address[5]}", *partners), address)
+        self.ether.run(10)
+
+    def register(self, at: str, text: str, address: str, **options: int) -> int:
+        (answer, *_) = self.ether.host(f"{at[:-1]}9").ask(claim(text, address, **options), at)
+        return nspacket.unpack(answer).rcode
+
+    def find(self, at: str, text: str) -> list[str] | int:
+        (answer, *_) = self.ether.host(f"{at[:-1]}8").ask(query(text), at)
+        packet = nspacket.unpack(answer)
+        if packet.rcode:
+            return packet.rcode
+        return [".".join(map(str, nb.address)) for nb in nspacket.unpack_nb(packet.answers[0].data)]
+
+    def record(self, at: str, text: str) -> Record:
+        record = self.stations[at].node.db.find(wire(text))
+        assert record is not None
+        return record
+
+    def commands(self, sender: str, to: str) -> list[int]:
+        found = []
+        for source, target, data in self.wires.said:
+            if (source, target) == (sender, to):
+                message = winsra.unpack(data)
+                if message.kind == Kind.REPLICATION:
+                    found.append(message.command)
+        return found
+
+
+def two() -> Site:
+    return Site((A, (B,)), (B, (A,)))
+
+
+def test_a_name_registered_at_one_server_is_found_at_the_other_within_seconds():
+    site = two()
+    assert site.register(A, "FILES#20", "10.0.1.77") == 0
+    site.ether.run(10)
+    assert site.find(B, "FILES#20") == ["10.0.1.77"]
+    record = site.record(B, "FILES#20")
+    assert (record.owner, record.kind) == (packed(A), RecordKind.UNIQUE)
+    assert record.version == site.record(A, "FILES#20").version
+
+
+def test_every_kind_of_name_arrives_as_it_was_registered():
+    site = two()
+    site.register(A, "GROUP#00", "10.0.1.77", flags=GROUP | NODE_H)
+    site.register(A, "OFFICE#1c", "10.0.1.77", flags=GROUP | NODE_H)
+    site.register(A, "OFFICE#1c", "10.0.1.78", flags=GROUP | NODE_H)
+    site.register(A, "OFFICE#1b", "10.0.1.77")
+    site.ether.run(10)
+    assert site.find(B, "GROUP#00") == ["255.255.255.255"]
+    assert site.find(B, "OFFICE#1c") == ["10.0.1.77", "10.0.1.78"]
+    assert site.find(B, "OFFICE#1b") == ["10.0.1.77"]
+    assert site.find(B, "*#1b") == ["10.0.1.77"]
+    members = site.record(B, "OFFICE#1c").members
+    assert {member.owner for member in members} == {packed(A)}
+
+
+def test_a_refresh_is_no_news_and_a_change_is():
+    site = two()
+    site.register(A, "FILES#20", "10.0.1.77")
+    site.ether.run(10)
+    version = site.record(A, "FILES#20").version
+    site.wires.said.clear()
+    for _ in range(3):
+        site.register(A, "FILES#20", "10.0.1.77", opcode=Opcode.REFRESH)
+        site.ether.run(60)
+    assert site.record(A, "FILES#20").version == version
+    assert Command.INFORM not in site.commands(A, B)
+    site.ether.host("10.0.1.77").ask(release("FILES#20", "10.0.1.77"), A)
+    site.register(A, "FILES#20", "10.0.1.99")
+    site.ether.run(10)
+    assert site.record(A, "FILES#20").version > version
+    assert site.find(B, "FILES#20") == ["10.0.1.99"]
+    assert site.commands(A, B).count(Command.INFORM) == 1
+
+
+def test_a_released_name_stays_at_its_partner_until_it_is_a_tombstone():
+    site = two()
+    site.register(A, "FILES#20", "10.0.1.77")
+    site.ether.run(10)
+    site.ether.host("10.0.1.77").ask(release("FILES#20", "10.0.1.77"), A)
+    site.ether.run(60)
+    assert site.find(A, "FILES#20") == 3
+    assert site.find(B, "FILES#20") == ["10.0.1.77"]
+    site.ether.run(4 * DAY + 3600)
+    assert site.find(B, "FILES#20") == 3
+    assert site.record(B, "FILES#20").state == State.TOMBSTONE
+    site.ether.run(3 * DAY)
+    for at in (A, B):
+        assert site.stations[at].node.db.find(wire("FILES#20")) is None
+
+
+def test_a_client_that_moves_to_the_other_server_takes_its_name_there():
+    site = two()
+    site.register(A, "FILES#20", "10.0.1.77")
+    site.ether.run(10)
+    assert site.register(B, "FILES#20", "10.0.1.77", opcode=Opcode.REFRESH) == 0
+    site.ether.run(10)
+    assert site.record(B, "FILES#20").owner == LOCAL
+    assert site.record(A, "FILES#20").owner == packed(B)
+
+
+def test_a_third_server_hears_of_it_through_the_second():
+    site = Site((A, (B,)), (B, (A, C)), (C, (B,)))
+    site.register(A, "FILES#20", "10.0.1.77")
+    site.ether.run(15)
+    assert site.find(C, "FILES#20") == ["10.0.1.77"]
+    assert site.record(C, "FILES#20").owner == packed(A)
+
+
+def test_servers_in_a_circle_come_to_rest():
+    site = Site((A, (B, C)), (B, (A, C)), (C, (A, B)))
+    site.register(A, "OFFICE#1c", "10.0.1.77", flags=GROUP | NODE_H)
+    site.register(B, "OFFICE#1c", "10.0.2.77", flags=GROUP | NODE_H)
+    site.register(C, "WORKGROUP#00", "10.0.3.77", flags=GROUP | NODE_H)
+    site.ether.run(120)
+    site.wires.said.clear()
+    versions = [station.node.db.highest[LOCAL] for station in site.stations.values()]
+    site.ether.run(1500)
+    assert [data for _, _, data in site.wires.said] == []
+    assert [station.node.db.highest[LOCAL] for station in site.stations.values()] == versions
+    for at in (A, B, C):
+        assert set(site.find(at, "OFFICE#1c")) == {"10.0.1.77", "10.0.2.77"}
+
+
+def test_a_partner_that_is_away_gets_everything_when_it_is_back():
+    site = two()
+    site.wires.cut.add(B)
+    site.wires.break_all()
+    site.register(A, "FILES#20", "10.0.1.77")
+    site.ether.run(300)
+    assert site.stations[A].node.replication.peers[B].error == "no route to host"
+    assert sum("WINS partner 10.0.2.1: no route" in line for line in site.stations[A].logs) == 1
+    site.wires.cut.clear()
+    site.ether.run(120)
+    assert site.find(B, "FILES#20") == ["10.0.1.77"]
+    assert site.stations[A].node.replication.peers[B].error == ""
+
+
+def test_versions_and_owners_survive_a_restart():
+    site = two()
+    for number in range(5):
+        site.register(A, f"HOST{number}#20", "10.0.1.77")
+    site.ether.run(10)
+    station = site.stations[A]
+    station.node.db.delete(wire("HOST4#20"))
+    version = station.node.db.highest[LOCAL]
+    site.ether.run(30)  # for the deletion to be stored
+    site.ether.remove(station)
+    site.wires.break_all()
+    db = WinsDb()
+    db.load(dict(station.stored))
+    again = site.ether.add(settings("W1", B), A, db=db)
+    site.stations[A] = again
+    assert again.node.db.highest[LOCAL] >= version
+    site.register(A, "LATER#20", "10.0.1.77")
+    site.ether.run(120)
+    assert site.find(B, "LATER#20") == ["10.0.1.77"]
+    assert again.node.db.highest[packed(B)] == site.stations[B].node.db.highest[LOCAL]
+
+
+def test_a_server_that_lost_its_database_goes_on_with_numbers_its_partners_have_not_seen():
+    site = two()
+    for number in range(20):
+        site.register(A, f"HOST{number}#20", "10.0.1.77")
+    site.ether.run(10)
+    seen = site.stations[B].node.db.highest[packed(A)]
+    site.ether.remove(site.stations[A])
+    site.wires.break_all()
+    site.stations[A] = site.ether.add(settings("W1", B), A)
+    site.ether.run(10)
+    site.register(A, "LATER#20", "10.0.1.77")
+    site.ether.run(120)
+    assert site.record(A, "LATER#20").version > seen
+    assert site.find(B, "LATER#20") == ["10.0.1.77"]
+
+
+def test_a_living_host_of_ours_keeps_its_name_against_a_replica_and_a_dead_one_does_not():
+    for alive in (True, False):
+        site = two()
+        site.wires.cut.add(B)
+        site.wires.break_all()
+        if alive:
+            site.ether.add(Settings("TWIN"), "10.0.1.77")
+        site.register(A, "TWIN#20", "10.0.1.77")
+        site.register(B, "TWIN#20", "10.0.2.77")
+        site.wires.cut.clear()
+        site.ether.run(200)
+        assert site.find(A, "TWIN#20") == (["10.0.1.77"] if alive else ["10.0.2.77"])
+
+
+def test_a_host_with_an_address_at_each_server_becomes_multihomed():
+    site = two()
+    site.wires.cut.add(B)
+    site.wires.break_all()
+    site.ether.add(Settings("BOTH"), "10.0.1.77", "10.0.2.77")
+    site.register(A, "BOTH#20", "10.0.1.77")
+    site.register(B, "BOTH#20", "10.0.2.77")
+    site.wires.cut.clear()
+    site.ether.run(300)
+    assert set(site.find(A, "BOTH#20")) == {"10.0.1.77", "10.0.2.77"}
+
+
+def test_a_host_whose_name_became_a_group_is_told_to_give_it_up():
+    site = two()
+    site.wires.cut.add(B)
+    site.wires.break_all()
+    client = site.ether.host("10.0.1.77", 137)
+    site.register(A, "THING#00", "10.0.1.77")
+    site.register(B, "THING#00", "10.0.2.77", flags=GROUP | NODE_H)
+    site.wires.cut.clear()
+    site.ether.run(200)
+    demands = [nspacket.unpack(data) for _, data in client.got]
+    assert {packet.opcode for packet in demands} == {Opcode.RELEASE}
+    assert site.find(A, "THING#00") == ["255.255.255.255"]
+
+
+def test_our_own_names_are_not_a_partners_to_take():
+    site = two()
+    site.wires.cut.add(B)
+    site.wires.break_all()
+    db = site.stations[B].node.db
+    db.put(
+        wire("W1#20"),
+        Record(State.ACTIVE, 0, 2**32 - 2, (winsdb.Member(packed("10.0.2.66"), 2**32 - 2),)).pack(),
+    )
+    site.wires.cut.clear()
+    site.ether.run(200)
+    assert site.find(A, "W1#20") == [A]
+    site.ether.run(60)
+    assert site.find(B, "W1#20") == [A], "and the partner hears who is right"
+
+
+def test_refused_names_do_not_come_in_by_a_partner_either():
+    site = two()
+    site.stations[B].node.db.put(
+        wire("WPAD#20"),
+        Record(State.ACTIVE, 0, 2**32 - 2, (winsdb.Member(packed("10.0.2.66"), 2**32 - 2),)).pack(),
+    )
+    site.ether.run(2000)
+    assert site.find(A, "WPAD#20") == 3
+
+
+@pytest.mark.parametrize("push", [True, False])
+def test_a_partner_gets_only_what_it_may_have(push):
+    site = Site((A, (Partner(B, push=push, pull=not push),)))
+    client = site.wires.connect(site.stations[A], B)
+    site.ether.run(1)
+    client.send(winsra.pack(winsra.start(0, 99)))
+    site.ether.run(1)
+    ours = winsra.unpack(client.got[-1]).body.context
+    client.send(winsra.pack(winsra.replication(Command.TABLE_QUERY, ours)))
+    site.ether.run(1)
+    message = winsra.unpack(client.got[-1])
+    assert message.context == 99
+    if push:
+        assert message.command == Command.TABLE_REPLY
+        assert [owner.address for owner in message.body] == [packed(A)]
+    else:
+        assert (message.kind, message.body) == (Kind.STOP, winsra.STOPPED_BY_ERROR)
+        assert client.closed
+
+
+def test_who_is_no_partner_is_not_spoken_to():
+    site = two()
+    client = site.wires.connect(site.stations[A], "10.0.9.9")
+    site.ether.run(1)
+    client.send(winsra.pack(winsra.start(0, 99)))
+    site.ether.run(1)
+    assert client.closed
+    assert client.got == []
+
+
+def test_without_partners_there_are_no_versions_and_no_links():
+    site = Site((A, ()))
+    site.register(A, "FILES#20", "10.0.1.77")
+    node = site.stations[A].node
+    assert node.replication is None
+    assert node.db.by_version == {}
+    assert node.db.find(wire("FILES#20")).version == 0
+    client = site.wires.connect(site.stations[A], B)
+    site.ether.run(1)
+    client.send(winsra.pack(winsra.start(0, 99)))
+    site.ether.run(1)
+    assert client.got == []
+
+
+def test_partners_come_and_go_with_the_configuration():
+    site = Site((A, ()), (B, (A,)))
+    site.register(A, "BEFORE#20", "10.0.1.77")
+    site.ether.tell(site.stations[A], Reconfigured(settings("W1", B)))
+    site.ether.run(120)
+    assert site.find(B, "BEFORE#20") == ["10.0.1.77"], "what was there before has versions now"
+    site.ether.tell(site.stations[A], Reconfigured(settings("W1")))
+    site.wires.said.clear()
+    site.register(A, "AFTER#20", "10.0.1.77")
+    site.ether.run(3000)
+    assert site.find(B, "AFTER#20") == 3
+    assert site.stations[A].node.replication is None
+
+
+def update(owner: str, version: int, records: list[NameRecord]) -> tuple[bytes, bytes]:
+    table = (Owner(packed(owner), version),)
+    return (
+        winsra.pack(winsra.replication(Command.UPDATE, 0, table)),
+        winsra.pack(winsra.replication(Command.NAMES_REPLY, 0, tuple(records))),
+    )
+
+
+def associated(site: Site, host: str = B):
+    client = site.wires.connect(site.stations[A], host)
+    site.ether.run(1)
+    client.send(winsra.pack(winsra.start(0, 99)))
+    site.ether.run(1)
+    context = winsra.unpack(client.got[-1]).body.context.to_bytes(4, "big")
+
+    def say(data: bytes) -> None:
+        client.send(data[:4] + context + data[8:])
+        site.ether.run(1)
+
+    return client, say
+
+
+def unique(text: str, address: str, version: int) -> NameRecord:
+    return NameRecord(
+        name.parse(text),
+        RecordKind.UNIQUE,
+        RecordState.ACTIVE,
+        3,
+        static=False,
+        version=version,
+        addresses=(OwnedAddress(b"", packed(address)),),
+    )
+
+
+def test_a_partner_may_lend_its_connection_for_a_pull():
+    site = Site((A, (B,)))
+    client, say = associated(site)
+    begin, names = update("10.7.7.7", 12, [unique("LENT#20", "10.7.7.9", 12)])
+    say(begin)
+    asked = winsra.unpack(client.got[-1])
+    assert (asked.command, asked.body) == (Command.NAMES_REQUEST, Owner(packed("10.7.7.7"), 12, 1))
+    say(names)
+    done = winsra.unpack(client.got[-1])
+    assert (done.kind, done.body) == (Kind.STOP, winsra.STOPPED)
+    assert client.closed
+    assert site.find(A, "LENT#20") == ["10.7.7.9"]
+    assert site.stations[A].node.db.highest[packed("10.7.7.7")] == 12
+
+
+def test_many_names_are_taken_and_told_in_slices_and_none_is_lost():
+    site = Site((A, (B,)))
+    client, say = associated(site)
+    count = 3 * SLICE + 7
+    begin, names = update(B, count, [unique(f"N{i}#20", "10.7.7.9", i + 1) for i in range(count)])
+    say(begin)
+    say(names)
+    site.ether.run(5)
+    assert sum(w.startswith(b" EO") for w in site.stations[A].node.db.records) == count
+    client, say = associated(site)
+    say(winsra.pack(winsra.replication(Command.NAMES_REQUEST, 0, Owner(packed(B), 0))))
+    site.ether.run(5)
+    told = winsra.unpack(client.got[-1]).body
+    assert [record.version for record in told] == list(range(1, count + 1))
+    say(winsra.pack(winsra.replication(Command.NAMES_REQUEST, 0, Owner(packed(B), 9, 4))))
+    site.ether.run(5)
+    assert [record.version for record in winsra.unpack(client.got[-1]).body] == [4, 5, 6, 7, 8, 9]
+
+
+def test_the_context_of_an_association_stays_the_same_and_another_one_is_passed_over():
+    site = Site((A, (B,)))
+    client, say = associated(site)
+    first = client.got[-1]
+    client.send(winsra.pack(winsra.start(0, 99)))
+    site.ether.run(1)
+    assert client.got[-1] == first
+    count = len(client.got)
+    client.send(winsra.pack(winsra.replication(Command.TABLE_QUERY, 12345)))
+    site.ether.run(1)
+    assert len(client.got) == count
+    say(winsra.pack(winsra.stop(0)))
+    assert client.closed
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_nonsense_ends_the_link_and_nothing_else(seed):
+    dice = random.Random(seed)
+    site = Site((A, (B,)))
+    _, say = associated(site)
+    begin, names = update(B, 3, [unique(f"N{i}#20", "10.7.7.9", i + 1) for i in range(3)])
+    for data in (begin, names, winsra.pack(winsra.replication(Command.TABLE_QUERY, 0))):
+        bad = bytearray(data)
+        for _ in range(dice.randrange(1, 6)):
+            bad[dice.randrange(8, len(bad))] = dice.randrange(256)
+        say(bytes(bad[: dice.randrange(len(bad) + 1)] if dice.random() < 0.3 else bad))
+    assert site.register(A, "FILES#20", "10.0.1.77") == 0
+    assert site.find(A, "FILES#20") == ["10.0.1.77"]
+
+
+def quick(site: Site) -> Site:
+    """Replicas are believed for two hours instead of 24 days."""
+    for station in site.stations.values():
+        station.node.tunables.set("wins_verify_interval", "7200", "test")
+    return site
+
+
+def test_records_nobody_confirms_are_not_kept_forever():
+    site = quick(two())
+    site.register(A, "FILES#20", "10.0.1.77")
+    site.ether.run(10)
+    site.ether.remove(site.stations[A])
+    site.wires.break_all()
+    site.ether.run(7000)
+    assert site.find(B, "FILES#20") == ["10.0.1.77"]
+    site.ether.run(300)
+    assert site.find(B, "FILES#20") == 3
+    site.ether.run(DAY + 300)
+    assert site.stations[B].node.db.find(wire("FILES#20")) is None
+
+
+def test_names_that_never_change_are_confirmed_and_stay():
+    site = quick(two())
+    site.register(A, "FILES#20", "10.0.1.77")
+    for _ in range(10):
+        site.ether.run(3600)
+        site.register(A, "FILES#20", "10.0.1.77", opcode=Opcode.REFRESH)
+    assert site.find(B, "FILES#20") == ["10.0.1.77"]
+    assert site.record(B, "FILES#20").owner == packed(A)
+
+
+def test_an_administrators_deletion_reaches_the_partners():
+    site = two()
+    site.register(A, "FILES#20", "10.0.1.77")
+    site.ether.run(10)
+    assert site.stations[A].node.wins.delete(wire("FILES#20"), site.ether.now)
+    site.ether.tell(site.stations[A], None)
+    site.register(A, "OTHER#20", "10.0.1.78")
+    site.ether.run(10)
+    assert site.find(B, "FILES#20") == 3
