@@ -4,6 +4,7 @@
 import asyncio
 import io
 import json
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +20,8 @@ from pydaemons.kit.control import Control
 from pydaemons.kit.log import Log
 from pydaemons.kit.varlink import Interface, Method
 from pydaemons.netbios.node import views, winsdat
-from pydaemons.netbios.node.settings import Logon, Settings
+from pydaemons.netbios.node.events import Reconfigured
+from pydaemons.netbios.node.settings import Logon, Partner, Settings
 from pydaemons.nmbd.control import interface
 
 
@@ -104,6 +106,7 @@ def test_every_verb_without_an_argument_works(served, capsys):
             "force-election",
             "send-packet",
             "send-mailslot",
+            *("partners", "owners", "pull", "push", "forget"),
         ):
             continue
         assert run(served, *words.split()) == 0, words
@@ -232,3 +235,26 @@ def test_counters_can_be_had_for_prometheus(served, capsys):
     assert "# TYPE pynmbd_wins_names gauge" in lines
     assert any(line.startswith("pynmbd_names ") for line in lines)
     assert not [line for line in lines if 'what="own names"' in line]
+
+
+def test_replication_is_shown_and_steered(served, capsys):
+    assert run(served, "wins", "partners") == 1
+    assert "no WINS partners" in capsys.readouterr().err
+    partners = (Partner("10.0.0.2"), Partner("10.0.0.3", pull=False))
+    served.node.handle(Reconfigured(Settings("WINS", wins_support=True, partners=partners)), served.ether.now)
+    assert run(served, "wins", "partners") == 0
+    assert [line.split()[:2] for line in capsys.readouterr().out.splitlines()[1:]] == [
+        ["10.0.0.2", "push+pull"],
+        ["10.0.0.3", "push"],
+    ]
+    assert run(served, "wins", "owners") == 0
+    assert re.search(r"^10\.0\.0\.1 +5 +5  \(this server\)$", capsys.readouterr().out, re.MULTILINE)
+    assert run(served, "wins", "list", "WINS#20") == 0
+    assert re.search(r" \[ours \d\]$", capsys.readouterr().out.strip())
+    assert run(served, "wins", "pull") == run(served, "wins", "push", "10.0.0.3") == 0
+    assert capsys.readouterr().out == "asked: 10.0.0.2\ntold: 10.0.0.3\n"
+    for words in (("pull", "10.0.0.3"), ("push", "10.9.9.9"), ("forget", "10.9.9.9"), ("forget", "nobody")):
+        assert run(served, "wins", *words) == 1
+    served.node.db.raise_version(b"\x0a\0\0\2", 7)
+    assert run(served, "wins", "forget", "10.0.0.2") == 0
+    assert served.node.db.highest == {bytes(4): 5}

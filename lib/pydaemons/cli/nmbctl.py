@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pydaemons
+from pydaemons.cli import nmbctl_partners
 from pydaemons.cli.metrics import Metrics
 from pydaemons.cli.shared import json_option, socket_option, unanswered
 from pydaemons.kit.controlclient import CallError, ControlClient, NotRunningError
@@ -257,7 +258,7 @@ def _show_wins(answer: Any) -> Iterator[str]:
         group = "group" if entry["group"] else "unique"
         yield (
             f"{entry['name']:<19} {group:<6} {entry['node']} {entry['state']:<9} {stamp} "
-            f"{' '.join(entry['addresses'])}"
+            f"{' '.join(entry['addresses'])}{nmbctl_partners.origin(entry)}"
         )
 
 
@@ -320,6 +321,14 @@ def _take_name(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", help="NAME#XX")
 
 
+def _take_partner(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("partner", nargs="?", metavar="ADDRESS", help="one partner (all)")
+
+
+def _take_owner(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("owner", metavar="ADDRESS")
+
+
 def _take_file(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", help="a wins.dat")
 
@@ -371,6 +380,30 @@ VERBS = {
     ),
     "wins export": Verb(_wins_export, _show_values, "write wins.dat now", _take_optional_file),
     "wins import": Verb(_wins_import, _show_values, "take over the names of a wins.dat", _take_file),
+    "wins partners": Verb(
+        lambda d, a: d.call("WinsPartners"), nmbctl_partners.partners, "replication, partner by partner"
+    ),
+    "wins owners": Verb(
+        lambda d, a: d.call("WinsOwners"), nmbctl_partners.owners, "whose names are known, and how many"
+    ),
+    "wins pull": Verb(
+        lambda d, a: d.call("WinsPull", partner=a.partner),
+        _show_values,
+        "ask partners for what is new",
+        _take_partner,
+    ),
+    "wins push": Verb(
+        lambda d, a: d.call("WinsPush", partner=a.partner),
+        _show_values,
+        "tell partners that there is something new",
+        _take_partner,
+    ),
+    "wins forget": Verb(
+        lambda d, a: d.call("WinsForget", owner=a.owner),
+        _show_values,
+        "drop all names of a server that will not come back",
+        _take_owner,
+    ),
     "stats": Verb(_stats, _show_stats, "counters since the start", _take_prometheus),
     "top": Verb(_top, _no_lines, "packets per second, as it happens", _take_top),
     "ping": Verb(_ping, _show_ping, "is it there?"),

@@ -23,6 +23,8 @@ POINTERS = 8
 """Compression pointers followed in one name; honest packets use one. Each must also point backwards."""
 HALF_ASCII = bytes.maketrans(b"0123456789abcdef", b"ABCDEFGHIJKLMNOP")
 _LETTERS = b"ABCDEFGHIJKLMNOP"
+_UNPACKABLE = b"\xff"
+"""Where a scope's first length would stand; no label of a packet is that long."""
 _HEX = bytes.maketrans(b"ABCDEFGHIJKLMNOP", b"0123456789abcdef")
 _TEXT = re.compile(
     r"(?P<name>.*?)(?:#(?P<hash>[0-9A-Fa-f]{1,2})|<(?P<angle>[0-9A-Fa-f]{2})>)(?:\.(?P<scope>.*))?", re.S
@@ -95,8 +97,21 @@ def pack(name: Name) -> bytes:
     return packed
 
 
+def key(name: Name) -> bytes:
+    """The wire form, or for a scope that no packet can hold something in its place: WINS servers tell each
+    other such names, and a server that relays them must keep them."""
+    try:
+        return pack(name)
+    except WireError:
+        return b"".join(
+            [b"\x20", name.label.hex().encode().translate(HALF_ASCII), _UNPACKABLE, name.scope, b"\0"]
+        )
+
+
 def unpack(wire: bytes) -> Name:
-    """The name of a wire form that `read` returned (or anything; WireError)."""
+    """The name of a wire form that `read` returned, or of a key (or anything; WireError)."""
+    if wire[33:34] == _UNPACKABLE and wire[0] == 32 and not wire[1:33].translate(None, _LETTERS):
+        return Name(label_of(wire), wire[34:-1])
     checked, end = read(wire, 0)
     if end != len(wire):
         raise WireError("bytes behind the name", end)

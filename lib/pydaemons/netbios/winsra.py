@@ -12,7 +12,6 @@ from enum import IntEnum
 from struct import Struct
 from typing import NamedTuple
 
-from pydaemons.netbios import name
 from pydaemons.netbios.name import Name
 from pydaemons.wire.enums import OpenEnum
 from pydaemons.wire.errors import WireError
@@ -32,7 +31,9 @@ _START = Struct(">IHH")
 _OWNER = Struct(">4sQQI")
 _RECORD = Struct(">I")
 _FIXED = Struct(">IBxxxQ")
-_LONGEST_NAME = 16 + 237 + 1
+_LONGEST_NAME = 16 + 255
+LONGEST_SCOPE = 237
+"""Bytes of a scope that are kept, as Windows does."""
 _RESERVED = b"\xff\xff\xff\xff"
 _SWAPPED = 0x1B
 _REPLICATION = (3).to_bytes(4, "big")
@@ -266,13 +267,9 @@ def _unpack_record(data: bytes, at: int) -> tuple[NameRecord, int]:
         raise WireError(f"a name of {size} bytes", at)
     at += 4
     _want(data, at, size)
-    label, scope = data[at : at + 16], data[at + 16 : at + size].partition(b"\0")[0]
+    label, scope = data[at : at + 16], data[at + 16 : at + size].partition(b"\0")[0][:LONGEST_SCOPE]
     if label[0] == _SWAPPED:
         label = label[15:] + label[1:15] + label[:1]
-    try:
-        name.pack(Name(label, scope))
-    except WireError as error:
-        raise WireError(f"a name that cannot be: {error}", at) from None
     at += size + 4 - size % 4
     _want(data, at, _FIXED.size)
     flags, _, version = _FIXED.unpack_from(data, at)

@@ -27,12 +27,15 @@ from pydaemons.kit.varlink import Interface as ControlInterface
 from pydaemons.kit.varlink import Value
 from pydaemons.netbios.node import views
 from pydaemons.netbios.node.events import (
+    CloseLink,
     FindAccount,
     InterfacesChanged,
     LocalPacket,
+    OpenLink,
     Reconfigured,
     Resolve,
     RunHook,
+    SendLink,
     StopRequested,
 )
 from pydaemons.netbios.node.node import Node
@@ -47,6 +50,7 @@ from pydaemons.nmbd.listeners import DATAGRAM_SERVICE, Listeners
 from pydaemons.nmbd.localpackets import SOCKET as UNEXPECTED
 from pydaemons.nmbd.localpackets import LocalPackets
 from pydaemons.nmbd.lookups import Lookups
+from pydaemons.nmbd.partners import Partners
 from pydaemons.nmbd.settings import PynmbdConfiguration
 from pydaemons.nmbd.store import WinsStore
 from pydaemons.tunables.declare import TunableChanged
@@ -170,9 +174,14 @@ class PynmbdDaemon(Daemon):
         self._local.limit = self.configuration.smb.unexpected_clients
         await self._local.open()
         driver.on(LocalPacket, self._local.pass_on)
+        self._partners = Partners(shell.log, driver.post)
+        driver.on(OpenLink, self._partners.open)
+        driver.on(SendLink, self._partners.send)
+        driver.on(CloseLink, self._partners.hang_up)
         self._watch = Watch(self._interfaces_moved)
         driver.loop.add_reader(self._watch.fileno(), self._watch.look)
         await self._have_sockets()
+        await self._have_partners()
         self._scan(read_clock())
         self._files.import_old_wins()
         self._files.write_pid_file(shell.arguments.pidfile)
@@ -190,6 +199,7 @@ class PynmbdDaemon(Daemon):
         now = read_clock()
         self._local.limit = self.configuration.smb.unexpected_clients
         self.node.handle(Reconfigured(node_settings), now)
+        self._partners_moving = asyncio.ensure_future(self._have_partners())
         self._files.load_lmhosts(self._shell.arguments.hosts)
         self._scan(now)
         self._tree.publish()
@@ -230,6 +240,7 @@ class PynmbdDaemon(Daemon):
             if self.node.wins is not None:
                 self._files.export()  # first: our own names are in it, as in nmbd's
             await self._release_names()
+        self._partners.close()
         await self._local.close()
         await self._hooks.stop()
         self._lookups.close()
@@ -287,6 +298,16 @@ class PynmbdDaemon(Daemon):
                 await asyncio.sleep(RETRY)
             else:
                 return
+
+    async def _have_partners(self) -> None:
+        """Listen for WINS partners, if there are any. Without the port they cannot come to us."""
+        smb, tunables = self.configuration.smb, self.configuration.tunables
+        hosts = [partner.address for partner in self.node.settings.partners]
+        place = self._wildcard() or smb.wins_address or "0.0.0.0"
+        try:
+            await self._partners.serve(hosts, place, tunables.wins_repl_port)
+        except BindError as error:
+            self._shell.log.error(f"WINS partners cannot reach us: {error}")
 
     def _wildcard(self) -> str | None:
         """Where the one socket is bound; None: a pair for each network."""

@@ -14,7 +14,7 @@ from ipaddress import IPv4Address
 
 import pydaemons
 from pydaemons.kit import conffile
-from pydaemons.netbios.node.settings import Logon, WinsServer
+from pydaemons.netbios.node.settings import Logon, Partner, WinsServer
 from pydaemons.netbios.node.settings import Settings as NodeSettings
 from pydaemons.netbios.node.tunables import NetbiosTunables
 from pydaemons.nmbd import smbconf
@@ -55,6 +55,23 @@ class WinsServers(Text):
         return " ".join(value.replace(",", " ").split())
 
 
+class WinsPartner(Text):
+    """A WINS server to replicate with: `ADDRESS`, `ADDRESS:push` or `ADDRESS:pull`."""
+
+    def parse(self, text: str) -> str:
+        value = super().parse(text)
+        host, colon, way = value.partition(":")
+        try:
+            address = IPv4Address(host)
+        except ValueError:
+            address = None
+        if address is None or (colon and way not in ("push", "pull")):
+            raise Refused(
+                f"{quote(value)} is not a partner", "want ADDRESS, ADDRESS:push or ADDRESS:pull (IPv4)"
+            )
+        return value
+
+
 class Global(Settings, section="global"):
     netbios_name = setting(
         NetbiosName(15), "", doc="Our NetBIOS name; empty: the host name up to its first dot."
@@ -86,6 +103,18 @@ class Global(Settings, section="global"):
         "",
         doc="WINS servers to use: addresses that stand in for each other, or TAG:ADDRESS for several groups "
         "of them, each of which gets our names. Not together with wins support.",
+    )
+    wins_partners = setting(
+        List(WinsPartner(32)),
+        (),
+        doc="WINS servers to replicate names with, over TCP port 42. ADDRESS:push may only have our names, "
+        "ADDRESS:pull only gives us its; nobody else is listened to. With wins support only.",
+    )
+    wins_address = setting(
+        Text(15),
+        "",
+        doc="Our address by which WINS partners know us; empty: that of our first network. It names us in "
+        "every partner's database: do not change it lightly.",
     )
     wins_proxy = setting(
         Bool(), False, doc="Answer broadcasts for hosts of other networks out of the WINS server's names."
@@ -167,6 +196,13 @@ class PynmbdConfiguration(Configuration):
             raise ValueError(f"dos charset: {smb.dos_charset} is no code page known here") from None
         if ":" in smb.nbt_client_socket_address:
             raise ValueError("nbt client socket address: NetBIOS is of IPv4 only")
+        if smb.wins_partners and not smb.wins_support:
+            raise ValueError("wins partners: only a WINS server has them (wins support = yes)")
+        if smb.wins_address:
+            try:
+                IPv4Address(smb.wins_address)
+            except ValueError:
+                raise ValueError(f"wins address: {smb.wins_address} is no IPv4 address") from None
         if smb.wins_support and smb.wins_server:
             raise ValueError("wins support and wins server exclude each other: leave one of them out")
         if "active directory domain controller" in smb.server_role.lower():
@@ -183,6 +219,8 @@ class PynmbdConfiguration(Configuration):
             charset=smb.dos_charset.lower(),
             wins_support=smb.wins_support,
             wins_servers=tuple(_wins_servers(smb.wins_server)),
+            partners=tuple(map(_partner, dict.fromkeys(smb.wins_partners))),
+            wins_address=smb.wins_address,
             wins_proxy=smb.wins_proxy,
             dns_proxy=smb.dns_proxy,
             wins_hook=tuple(shlex.split(smb.wins_hook)),
@@ -202,6 +240,11 @@ class PynmbdConfiguration(Configuration):
             delayed_hosts=smb.init_logon_delayed_hosts,
             controller=smb.cldap_server,
         )
+
+
+def _partner(text: str) -> Partner:
+    host, _, way = text.partition(":")
+    return Partner(str(IPv4Address(host)), push=way != "pull", pull=way != "push")
 
 
 def _wins_servers(text: str) -> list[WinsServer]:

@@ -19,6 +19,8 @@ _SECTION = re.compile(r"\[(?P<name>[^\]]*)\]\s*")
 ALIASES = {
     "winssupport": "wins_support",
     "winsserver": "wins_server",
+    "winspartners": "wins_partners",
+    "winsaddress": "wins_address",
     "winsproxy": "wins_proxy",
     "winshook": "wins_hook",
     "dnsproxy": "dns_proxy",

@@ -31,7 +31,7 @@ UT  r r r r r r r r
 GA  k k k k k k k k
 GR  k k r r k k k k
 GT  k k r r r r r r
-SA  k k k k m k k k
+SA  k k k k m r k k
 SR  r r r r r r r r
 ST  r r r r r r r r
 MA  r k r k k k r k
@@ -113,6 +113,10 @@ GROUPS = [
     (A, [(B, 13), (C, 23)], [(B, 13), (C, 21)], Action.MERGE, LOCAL),
     (A, [(B, 13), (B, 14), (C, 23)], [], Action.MERGE, B),
     (A, [(B, 13)], [], Action.MERGE, LOCAL),
+    (B, [(B, 13), (C, 23)], [], Action.MERGE, LOCAL),
+    (B, [(C, 23)], [], Action.KEEP, None),
+    (A, [], [(B, 13)], Action.REPLACE, None),
+    (A, [], [], Action.KEEP, None),
     (LOCAL, [(LOCAL, 3)], [(B, 3)], Action.MERGE, LOCAL),
     (LOCAL, [(LOCAL, 3), (B, 4)], [(B, 4)], Action.KEEP, None),
 ]

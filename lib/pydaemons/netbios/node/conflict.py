@@ -38,12 +38,16 @@ GROUPS = frozenset((RecordKind.GROUP, RecordKind.SPECIAL_GROUP))
 def decide(held: Record, replica: Record, owner: bytes) -> Action:
     """The record we hold against one that `owner` owns. Both have their kind; `held` is as it stands now (one
     whose time is up is released)."""
+    if _is_emptied(replica):
+        # not a group of nobody, but the owner's word that its members have left
+        alive = held.kind == RecordKind.SPECIAL_GROUP and held.state == State.ACTIVE
+        return Action.MERGE if alive and any(m.owner == owner for m in held.members) else Action.KEEP
     if held.owner == owner:
         return Action.REPLACE
     if held.static:
         return Action.KEEP
     if held.kind == RecordKind.SPECIAL_GROUP:
-        return _special_group(held, replica, owner)
+        return _special_group(held, replica)
     if held.owner == LOCAL:
         return _own_group(held, replica) if held.kind == RecordKind.GROUP else _own_host(held, replica)
     return _group(held, replica) if held.kind == RecordKind.GROUP else _host(held, replica)
@@ -83,19 +87,25 @@ def _own_group(held: Record, replica: Record) -> Action:
     return Action.REPLACE if taken else Action.KEEP
 
 
-def _special_group(held: Record, replica: Record, owner: bytes) -> Action:
+def _special_group(held: Record, replica: Record) -> Action:
     if held.state != State.ACTIVE:
         return Action.REPLACE
-    if replica.kind != RecordKind.SPECIAL_GROUP or replica.state != State.ACTIVE:
+    if replica.kind != RecordKind.SPECIAL_GROUP:
         return Action.KEEP
-    if not replica.members:
-        theirs = any(member.owner == owner for member in held.members)
-        return Action.MERGE if theirs else Action.KEEP
+    if replica.state != State.ACTIVE:
+        return Action.KEEP if held.owner == LOCAL else Action.REPLACE
+    if not held.members:
+        return Action.REPLACE  # there is nothing to merge with
     if owned(replica) <= owned(held):
         return Action.KEEP
     if held.owner != LOCAL and addresses(replica) == addresses(held):
         return Action.REPLACE
     return Action.MERGE
+
+
+def _is_emptied(replica: Record) -> bool:
+    special = replica.kind == RecordKind.SPECIAL_GROUP and replica.state == State.ACTIVE
+    return special and not replica.members
 
 
 def addresses(record: Record) -> set[bytes]:
@@ -110,8 +120,8 @@ def owned(record: Record) -> set[tuple[bytes, bytes]]:
 
 def merge_groups(held: Record, replica: Record, owner: bytes) -> Record:
     """The members of both. What `owner` had told of earlier and tells of no more is left out. The result is
-    the replica's owner's if it changes what we held; else it is ours: nobody else knows all of it (version
-    0)."""
+    the replica's owner's if that changes what a third one told; else it is ours: nobody else knows all of it
+    (version 0)."""
     told = {member.address: member for member in replica.members}
     kept = [member for member in held.members if member.address not in told and member.owner != owner]
     changed = any(
@@ -120,7 +130,7 @@ def merge_groups(held: Record, replica: Record, owner: bytes) -> Record:
     )
     members = (*kept, *replica.members)[-MOST_MEMBERS:]
     merged = replica._replace(members=members)
-    if held.owner == LOCAL or not changed or not members:
+    if held.owner in (LOCAL, owner) or not changed or not members:
         return merged._replace(owner=LOCAL, version=0)
     return merged
 

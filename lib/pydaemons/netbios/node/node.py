@@ -456,6 +456,8 @@ class Node:
         if self._stop_at is not None:
             return
         told = self.client.release_all()
+        if self.replication is not None:
+            self.replication.end()
         if self.wins is not None:
             self.wins.withdraw(now)
         self._stopping = [

@@ -71,15 +71,15 @@ class Replicas:
 
     def take(self, told: NameRecord, owner: bytes, now: Now) -> bool:
         """A record that `owner` owns, by whomever it was told; did it change anything?"""
-        if told.state is RecordState.RELEASED:
-            return False
-        wire = name.pack(told.name)
+        wire = name.key(told.name)
         replica = self._replica(told, owner, now)
         found = self.db.find(wire)
         if self._is_refused(wire) or wire in self._asked:
             self.kept += 1
             return False
         if found is None:
+            if replica.kind == RecordKind.SPECIAL_GROUP and not replica.members:
+                return False
             if len(self.db) >= self._tunables.max_names:
                 self.kept += 1
                 return False
@@ -141,12 +141,12 @@ class Replicas:
 
     def _put(self, wire: bytes, record: Record) -> bool:
         self.taken += 1
-        self.db.put(wire, record.pack())
+        self.db.keep(wire, record)
         return True
 
     def _insist(self, wire: bytes, held: Record) -> None:
         """Ours counts, and partners shall hear of it: it gets a new version."""
-        self.db.put(wire, held._replace(owner=LOCAL, version=self.db.next_version()).pack())
+        self.db.keep(wire, held._replace(owner=LOCAL, version=self.db.next_version()))
 
     # ---- asking our hosts
 

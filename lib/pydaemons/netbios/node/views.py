@@ -27,6 +27,7 @@ from pydaemons.wire.errors import WireError
 
 if TYPE_CHECKING:
     from pydaemons.netbios.node.node import Node
+    from pydaemons.netbios.node.replication import Replication
 
 PAGE = 1000
 """Names in one answer at most; the rest by asking again from where it ended."""
@@ -116,7 +117,82 @@ def _record(node: Node, wire: bytes, packed: bytes, wall: float) -> dict[str, An
         "state": state.name.lower(),
         "expires": record.expires,
         "addresses": [str(IPv4Address(member.address)) for member in record.members],
+        **({} if not record.version else _origin(record)),
     }
+
+
+def _origin(record: Record) -> dict[str, Any]:
+    """What only a server with partners knows of a name."""
+    return {
+        "owner": "" if record.owner == winsdb.LOCAL else str(IPv4Address(record.owner)),
+        "version": record.version,
+        "static": record.static,
+    }
+
+
+def _replication(node: Node) -> Replication:
+    if node.replication is None:
+        raise AskedWrongly("there are no WINS partners (wins partners is empty)")
+    return node.replication
+
+
+def _wins_partners(node: Node, arguments: Mapping[str, Any], now: Now) -> dict[str, Any]:
+    shown = []
+    for host, peer in _replication(node).peers.items():
+        shown.append(
+            {
+                "partner": host,
+                "push": peer.partner.push,
+                "pull": peer.partner.pull,
+                "state": peer.link.phase.name.lower() if peer.link is not None else "no connection",
+                "pulled": int(peer.pulled_at),
+                "told": int(peer.told_at),
+                "taken": peer.taken,
+                "error": peer.error,
+            }
+        )
+    return {"partners": shown}
+
+
+def _wins_owners(node: Node, arguments: Mapping[str, Any], now: Now) -> dict[str, Any]:
+    replication = _replication(node)
+    return {
+        "owners": [
+            {
+                "owner": str(IPv4Address(owner.address)),
+                "version": owner.highest,
+                "names": len(node.db.by_version.get(winsdb.LOCAL if number == 0 else owner.address, {})),
+            }
+            for number, owner in enumerate(replication.table())
+        ]
+    }
+
+
+def _wins_pull(node: Node, arguments: Mapping[str, Any], now: Now) -> dict[str, Any]:
+    """`partner`, or none for all."""
+    asked = _replication(node).pull(arguments.get("partner"), now)
+    if not asked:
+        raise AskedWrongly("there is no such partner to pull from")
+    return {"asked": asked}
+
+
+def _wins_push(node: Node, arguments: Mapping[str, Any], now: Now) -> dict[str, Any]:
+    told = _replication(node).inform(arguments.get("partner"), now)
+    if not told:
+        raise AskedWrongly("there is no such partner to push to")
+    return {"told": told}
+
+
+def _wins_forget(node: Node, arguments: Mapping[str, Any], now: Now) -> dict[str, Any]:
+    """`owner`: a server that will not come back, with all that is known from it."""
+    _replication(node)
+    try:
+        owner = IPv4Address(str(arguments.get("owner", ""))).packed
+    except ValueError as error:
+        raise AskedWrongly(str(error)) from None
+    if owner not in node.db.highest or owner == winsdb.LOCAL:
+        raise AskedWrongly("no such owner is known")
+    return {"forgotten": node.db.forget_owner(owner)}
 
 
 def _wins_list(node: Node, arguments: Mapping[str, Any], now: Now) -> dict[str, Any]:
@@ -265,6 +341,11 @@ VERBS: dict[str, Callable[[Node, Mapping[str, Any], Now], dict[str, Any]]] = {
     "wins-list": _wins_list,
     "wins-add": _wins_add,
     "wins-delete": _wins_delete,
+    "wins-partners": _wins_partners,
+    "wins-owners": _wins_owners,
+    "wins-pull": _wins_pull,
+    "wins-push": _wins_push,
+    "wins-forget": _wins_forget,
     "send-packet": _send_packet,
     "send-mailslot": _send_mailslot,
 }

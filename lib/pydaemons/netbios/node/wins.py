@@ -273,7 +273,7 @@ class WinsServer:
         if record is not None and record.owner != LOCAL and kind_of(claim.wire, record) is RecordKind.GROUP:
             # whoever tells of it first has it: taking it over at each refresh would keep partners busy
             later = record._replace(expires=max(record.expires, expires))
-            self.db.put(claim.wire, later.pack())
+            self.db.keep(claim.wire, later)
             return claim.answer(Rcode.OK, ttl)
         kept: list[Member] = []
         internet_group = claim.group and _is_internet_group(claim.wire, record)
@@ -285,7 +285,7 @@ class WinsServer:
         flags = claim.nb_flags & (GROUP | NODE_MASK)
         kind = RecordKind.SPECIAL_GROUP if internet_group else UNSTAMPED
         granted = Record(State.ACTIVE, flags, max(member.expires for member in members), members, kind)
-        self.db.put(claim.wire, granted.pack())
+        self.db.keep(claim.wire, granted)
         if self._hook:
             self._run_hook(event, claim.wire, ttl, [member.address for member in members])
         return claim.answer(Rcode.OK, ttl)
@@ -376,7 +376,10 @@ class WinsServer:
         record = self.db.find_live(claim.wire, now.wall)
         if record is None:
             return claim.answer(Rcode.OK)
-        if record.group and not _is_internet_group(claim.wire, record):
+        internet_group = _is_internet_group(claim.wire, record)
+        if record.group and not internet_group and not (self.db.counting and record.has(claim.address)):
+            # others may be in it: it ends when nobody refreshes it. Windows' servers, who tell each other of
+            # groups, have it end with the host they know of.
             return claim.answer(Rcode.OK)
         if not record.has(claim.address):
             return claim.answer(Rcode.NAM_ERR)
@@ -384,7 +387,7 @@ class WinsServer:
         if members:
             expires = max(member.expires for member in members)
             kept = record._replace(expires=expires, members=members, owner=LOCAL, version=0)
-            self.db.put(claim.wire, kept.pack())
+            self.db.keep(claim.wire, kept)
             event = "refresh"
         else:
             self.db.release(claim.wire, record, now.wall)
@@ -394,7 +397,7 @@ class WinsServer:
 
     def add(self, wire: bytes, record: Record, now: Now) -> None:
         """Put a record in by hand."""
-        self.db.put(wire, record.pack())
+        self.db.keep(wire, record)
         addresses = [member.address for member in record.members]
         self._run_hook("add", wire, max(0, record.expires - int(now.wall)), addresses)
 
@@ -405,7 +408,7 @@ class WinsServer:
             return False
         if self.db.counting and record.state != State.TOMBSTONE:
             ends = int(now.wall) + DELETED_AFTER
-            self.db.put(wire, record._replace(state=State.TOMBSTONE, expires=ends, version=0).pack())
+            self.db.keep(wire, record._replace(state=State.TOMBSTONE, expires=ends, version=0))
         else:
             self.db.delete(wire)
         self._run_hook("delete", wire, 0, [member.address for member in record.members])
@@ -437,7 +440,7 @@ class WinsServer:
                 known = self.db.find_live(wire, now.wall)
                 if known is not None and known.owner != LOCAL:
                     continue  # a partner tells of it already
-            self.db.put(wire, Record(State.ACTIVE, flags, expires, members).pack())
+            self.db.keep(wire, Record(State.ACTIVE, flags, expires, members))
 
     def _drop_own(self, wire: bytes, now: Now) -> None:
         record = self.db.find_live(wire, now.wall)

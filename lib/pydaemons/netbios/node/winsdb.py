@@ -176,10 +176,17 @@ class WinsDb:
         record = unpack(packed)
         return record if record.expires > wall else None
 
+    def keep(self, wire: bytes, record: Record) -> None:
+        """Keep a record, new or changed; one of ours gets a version if anybody counts."""
+        self._put(wire, (self._stamp(wire, record) if self.counting else record).pack())
+
     def put(self, wire: bytes, packed: bytes) -> None:
-        """Keep a record, new or changed."""
+        """The same for a packed record: the frequent one, without partners."""
         if self.counting:
-            packed = self._stamp(wire, packed)
+            packed = self._stamp(wire, unpack(packed)).pack()
+        self._put(wire, packed)
+
+    def _put(self, wire: bytes, packed: bytes) -> None:
         self.records[wire] = packed
         self.changed[wire] = packed
         if wire[31:33] == b"BL":  # <1b> in half-ASCII
@@ -198,11 +205,11 @@ class WinsDb:
 
     def release(self, wire: bytes, record: Record, wall: float) -> None:
         """End a name's active time; its members stay known."""
-        self.put(
+        self.keep(
             wire,
             record._replace(
                 state=State.RELEASED, expires=int(wall) + TOMBSTONE_AFTER, owner=LOCAL, version=0
-            ).pack(),
+            ),
         )
 
     # ---- versions
@@ -259,9 +266,8 @@ class WinsDb:
             self.changed[b"\0" + owner] = None
         return len(names)
 
-    def _stamp(self, wire: bytes, packed: bytes) -> bytes:
+    def _stamp(self, wire: bytes, record: Record) -> Record:
         """A record of ours with its version: a new one if partners must hear of the change."""
-        record = unpack(packed)
         before = self.records.get(wire)
         old = None if before is None else unpack(before)
         if not record.version:
@@ -276,11 +282,10 @@ class WinsDb:
             else:
                 version = self.next_version()
             record = record._replace(version=version)
-            packed = record.pack()
         if old is not None:
             self._unlist(old)
         self.by_version.setdefault(record.owner, {})[record.version] = wire
-        return packed
+        return record
 
     def _unlist(self, record: Record) -> None:
         listed = self.by_version.get(record.owner)
@@ -324,7 +329,7 @@ class WinsDb:
             # a replica nobody has confirmed: its owner is gone, or it is and we did not hear of it
             if state == State.ACTIVE:
                 ends = int(wall) + REPLICA_GONE_AFTER
-                self.put(wire, record._replace(state=State.TOMBSTONE, expires=ends).pack())
+                self.keep(wire, record._replace(state=State.TOMBSTONE, expires=ends))
                 return True
             self.delete(wire)
             return False
@@ -334,7 +339,7 @@ class WinsDb:
                 return True
             case State.RELEASED:
                 ends = int(wall) + DELETED_AFTER
-                self.put(wire, record._replace(state=State.TOMBSTONE, expires=ends, version=0).pack())
+                self.keep(wire, record._replace(state=State.TOMBSTONE, expires=ends, version=0))
             case _:
                 self.delete(wire)
         return False

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The TCP connections of WINS replication: partners' and ours to them. Read Partners.
+
+There is a listener only while there are partners, and whoever is none is hung up on before a byte is read.
+What the messages mean is netbios.node.replication's business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable, Collection
+from itertools import count
+
+from pydaemons.engine.protocol import Now
+from pydaemons.kit.log import Log
+from pydaemons.kit.sockets import bind_tcp
+from pydaemons.netbios.node.events import (
+    CloseLink,
+    LinkClosed,
+    LinkOpened,
+    LinkReceived,
+    OpenLink,
+    SendLink,
+)
+
+LONGEST = 64 << 20
+"""Bytes of one message: about a million names."""
+UNREAD = 128 << 20
+"""Bytes a partner may leave unread."""
+CONNECT = 10.0
+LINKS = 256
+"""Connections of all partners together; the engine keeps far fewer."""
+
+
+class Partners:
+    """All links. `tell` takes the events."""
+
+    def __init__(self, log: Log, tell: Callable[[object], None]) -> None:
+        self._log = log
+        self._tell = tell
+        self._allowed: frozenset[str] = frozenset()
+        self._server: asyncio.Server | None = None
+        self._place: tuple[str, int] | None = None
+        self._port = 0
+        self._links: dict[int, asyncio.StreamWriter] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._numbers = count(1)
+
+    async def serve(self, hosts: Collection[str], place: str, port: int) -> None:
+        """These are the partners now; listen for them on `place`. BindError: they cannot come to us, we still
+        go to them."""
+        self._allowed = frozenset(hosts)
+        self._port = port
+        wanted = (place, port) if hosts else None
+        if wanted == self._place:
+            return
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        self._place = None
+        if wanted is not None:
+            self._server = await asyncio.start_server(self._accepted, sock=bind_tcp(place, port))
+            self._place = wanted
+
+    def close(self) -> None:
+        """Hang up on everybody."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        for writer in self._links.values():
+            writer.close()
+        self._links.clear()
+        for task in self._tasks:
+            task.cancel()
+
+    # ---- effects of the node
+
+    def open(self, effect: OpenLink, now: Now) -> None:
+        """Call a partner."""
+        task = asyncio.ensure_future(self._call(effect))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def send(self, effect: SendLink, now: Now) -> None:
+        """Send a message behind its length."""
+        writer = self._links.get(effect.link)
+        if writer is None:
+            return
+        writer.write(len(effect.data).to_bytes(4, "big") + effect.data)
+        if writer.transport.get_write_buffer_size() > UNREAD:
+            writer.transport.abort()
+
+    def hang_up(self, effect: CloseLink, now: Now) -> None:
+        """End a link when all is sent."""
+        writer = self._links.pop(effect.link, None)
+        if writer is not None:
+            writer.close()
+
+    # ---- links
+
+    async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        name = writer.get_extra_info("peername")
+        host = str(name[0]) if name else ""
+        if host not in self._allowed or len(self._links) >= LINKS:
+            writer.transport.abort()
+            return
+        await self._follow(next(self._numbers), host, reader, writer, ours=False)
+
+    async def _call(self, effect: OpenLink) -> None:
+        try:
+            reader, writer = await asyncio.wait_for(
+                asyncio.open_connection(effect.host, self._port, local_addr=(effect.source, 0)), CONNECT
+            )
+        except (OSError, TimeoutError) as error:
+            self._tell(LinkClosed(effect.link, _reason(error)))
+            return
+        await self._follow(effect.link, effect.host, reader, writer, ours=True)
+
+    async def _follow(
+        self,
+        link: int,
+        host: str,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        *,
+        ours: bool,
+    ) -> None:
+        sock = writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        self._links[link] = writer
+        self._tell(LinkOpened(link, host, ours))
+        reason = "it closed the connection"
+        try:
+            while True:
+                size = int.from_bytes(await reader.readexactly(4), "big")
+                if size > LONGEST:
+                    reason = f"it announced a message of {size} bytes"
+                    break
+                self._tell(LinkReceived(link, await reader.readexactly(size)))
+        except asyncio.IncompleteReadError:
+            pass
+        except OSError as error:
+            reason = _reason(error)
+        finally:
+            writer.close()
+            if self._links.pop(link, None) is not None:
+                self._tell(LinkClosed(link, reason))
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, TimeoutError):
+        return "no answer"
+    number = getattr(error, "errno", None)
+    return os.strerror(number) if number else str(error)
