@@ -156,6 +156,7 @@ class PybosdDaemon(Daemon):
             log_dir=self.folders.log,
             stop_dir=self._stop_dir,
         )
+        self._core_search = cores.Search(driver.loop, self.folders.log, self._see_cores)
         self._register(driver)
         for number in (signals.SIGTERM, signals.SIGINT, signals.SIGQUIT):
             driver.loop.add_signal_handler(number, self._stop_all, int(number))
@@ -306,12 +307,7 @@ class PybosdDaemon(Daemon):
         if found:
             self._see_cores()
         elif cores.piped():
-            self._driver.loop.run_in_executor(None, self._keep_core_from_journal, effect, now.wall)
-
-    def _keep_core_from_journal(self, effect: KeepCore, wall: float) -> None:
-        """In a thread."""
-        if cores.keep_from_journal(self.folders.log, effect, wall):
-            self._driver.loop.call_soon_threadsafe(self._see_cores)
+            self._core_search.begin(effect, now.wall)
 
     def _see_cores(self) -> None:
         self._driver.post(CoresSeen(cores.listed(self.folders.log)))
