@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from errno import ENOSPC, EROFS
 
 import pytest
@@ -18,6 +19,16 @@ GOOD = "restrictmode 0\nbnode simple a.b 1\nparm /bin/x\nend\n"
 def folder(tmp_path):
     state.make_folders(str(tmp_path))
     return tmp_path
+
+
+def test_the_folders_have_their_modes_whatever_the_umask_is(tmp_path):
+    old = os.umask(0o077)
+    try:
+        state.make_folders(str(tmp_path))
+    finally:
+        os.umask(old)
+    modes = {name: stat.S_IMODE((tmp_path / name).stat().st_mode) for name in state.FOLDERS}
+    assert modes == {"log": 0o755, "local": 0o700, "etc": 0o755, "history": 0o700}
 
 
 def load(folder):

@@ -19,6 +19,17 @@ def test_it_starts_confined_and_ready_with_a_status_line(bos: BosHost) -> None:
     wait_for(lambda: bos.host.show("pybosd", "StatusText") == "1 bnodes, 1 processes", what="the status line")
 
 
+def test_whoever_is_here_may_look_and_no_more(bos: BosHost) -> None:
+    bos.do("create", "a", "simple", "/bin/sleep 1000")
+    nobody = ("runuser", "-u", "nobody", "--")
+    assert bos.host.run(*nobody, "pybos", "status", "a").returncode == 0
+    assert bos.host.run(*nobody, "cat", "/run/pysysctl/kernel/bos/error_stop_limit").stdout == "11\n"
+    assert bos.host.run(*nobody, "cat", f"{STATE}/log/BosLog").returncode == 0
+    assert bos.host.run(*nobody, "cat", f"{STATE}/BosConfig").returncode != 0
+    assert bos.host.run(*nobody, "ls", f"{STATE}/local").returncode != 0
+    assert bos.host.run(*nobody, "pybos", "stop", "a").returncode == 6
+
+
 def test_a_second_one_refuses_to_start_and_touches_nothing(bos: BosHost) -> None:
     bos.do("create", "a", "simple", "/bin/sleep 1000")
     bos.wait_status("a", 1)

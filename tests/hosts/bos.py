@@ -24,6 +24,9 @@ exit $3
 """
 """A program whose starts can be counted from outside, whatever anybody says about them."""
 
+STRICT = "[Service]\nSystemCallErrorNumber=kill\n"
+"""What the unit's filter refuses silently ends pybosd here, so that no test passes in spite of it."""
+
 AFRESH = f"""
 systemctl stop pybosd 'bos-*' 'pybosd-*'
 systemctl reset-failed
@@ -47,6 +50,7 @@ class BosHost:
             host.copy_in(CHECKOUT / "bin" / name, f"{HOME}/bin/{name}")
             host.run("ln", "-s", f"{HOME}/bin/{name}", f"/usr/{place}/{name}", check=True)
         host.copy_in(CHECKOUT / "units/pybosd.service", "/etc/systemd/system/pybosd.service")
+        host.write("/etc/systemd/system/pybosd.service.d/strict.conf", STRICT)
         host.copy_in(CHECKOUT / "units/tmpfiles.d/pybosd.conf", "/etc/tmpfiles.d/pybosd.conf")
         host.write("/usr/local/bin/counted", COUNTED, mode=0o755)
         host.run("systemd-tmpfiles", "--create", "/etc/tmpfiles.d/pybosd.conf", check=True)

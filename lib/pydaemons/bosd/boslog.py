@@ -31,6 +31,8 @@ class BosLogFile:
         self.close()
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         self._descriptor = os.open(self._path, flags, 0o644)
+        if os.fstat(self._descriptor).st_size == 0:
+            os.fchmod(self._descriptor, 0o644)  # whatever our umask
 
     def write(self, wall: float, message: str) -> None:
         """One line. A full disk costs the line, not the daemon."""

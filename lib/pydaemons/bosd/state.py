@@ -41,7 +41,10 @@ class Loaded:
 def make_folders(state_dir: str) -> None:
     """The folders of the state folder, if they are not there."""
     for name, mode in FOLDERS.items():
-        os.makedirs(f"{state_dir}/{name}", mode, exist_ok=True)
+        path = f"{state_dir}/{name}"
+        if not os.path.isdir(path):
+            os.makedirs(path)
+            os.chmod(path, mode)  # what bnodes run need not be root, and works in log/, whatever our umask
 
 
 def read_config(path: str, *, quoting: bool) -> BosConfig:
