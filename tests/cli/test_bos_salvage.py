@@ -34,7 +34,7 @@ def test_salvage_shuts_down_salvages_and_restarts(bos, monkeypatch):
     bos.world.run(1)
     assert bos.world.spawned("bos-fs-file.service")[-1] > spawned
     (entry,) = [e for e in bos.world.entries if "salvage-tmp started" in e.message]
-    assert entry.fields["BOS_COMMAND"] == "/usr/afs/bin/salvager -force /vicepa"
+    assert entry.fields["BOS_COMMAND"] == "/usr/lib/openafs/salvager -force /vicepa"
     assert bos.world.supervisor.find("salvage-tmp") is None
 
 

@@ -25,6 +25,19 @@ def test_switches_by_unique_prefix_in_any_order():
     assert (found["instance"], found["type"], found["cmd"], found["server"]) == ("a", "simple", ["/x"], "h")
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        ["status", "a", "-long", "b"],
+        ["status", "-long", "a", "b"],
+        ["status", "-i", "a", "-lon", "b", "-lon"],
+    ],
+)
+def test_operands_may_stand_behind_flags_and_flags_be_repeated(line):
+    found = values(line)
+    assert found["instance"] == ["a", "b"] and found["long"] is True
+
+
 def test_operations_by_unique_prefix_name_or_alias():
     assert find_verb(VERBS, "cr").name == "create"
     assert find_verb(VERBS, "setr").name == "setrestart"
@@ -41,8 +54,8 @@ def test_operations_by_unique_prefix_name_or_alias():
         (["create"], 8, "Missing required parameter '-instance'"),
         (["install"], 8, "Missing required parameter '-file'"),
         (["exec", "a", "b"], 7, "Too many arguments: 'b'"),
-        (["status", "-long", "x"], 7, "Too many arguments: 'x'"),
-        (["create", "-instance"], 8, "Missing value for '-instance'"),
+        (["getrestart", "-noauth", "x"], 7, "Too many arguments: 'x'"),
+        (["create", "-instance"], 8, " The field '-instance' isn't completed properly"),
         (["stop", "a", "-instance", "b"], 7, "-instance was given already"),
     ],
 )

@@ -49,7 +49,7 @@ def test_status_of_a_name_nobody_knows_exits_1_where_the_peer_exits_0(bos):
     ("words", "text"),
     [
         (("start", "nope"), "failed to start instance 'nope' (no such entity)"),
-        (("stop", "nope"), "failed to stop instance 'nope' (no such entity)"),
+        (("stop", "nope"), "failed to change stop instance 'nope' (no such entity)"),
         (("startup", "nope"), "failed to start instance nope (no such entity)"),
         (("shutdown", "nope"), "failed to shutdown instance nope (no such entity)"),
         (("restart", "nope"), "failed to restart instance nope (no such entity)"),
@@ -110,7 +110,7 @@ def test_restricted_mode(bos):
     assert bos("setrestricted", "0") == 6
     assert "failed to set restricted mode (you are not authorized for this operation)" in bos.err
     assert bos("create", "z", "simple", "/bin/x") == 6
-    assert bos("setrestricted", "2") == 1
+    assert bos("setrestricted", "2") == 5
 
 
 def test_setauth_wants_on_or_off(bos):
@@ -123,7 +123,7 @@ def test_somebody_else_may_look_and_not_touch(bos):
     bos.link.caller = Caller("joe", False)
     assert bos("status") == 0
     assert bos("stop", "a") == 6
-    assert bos.err == "bos: failed to stop instance 'a' (you are not authorized for this operation)\n"
+    assert bos.err == "bos: failed to change stop instance 'a' (you are not authorized for this operation)\n"
 
 
 def test_an_error_stop_is_shown(bos):

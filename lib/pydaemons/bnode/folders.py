@@ -43,6 +43,12 @@ class Folders:
                 return f"{folder}/{rest}" if rest else folder
         return path if path.startswith("/") else f"{self.bin}/{path}"
 
+    def localized(self, command: str) -> str:
+        """A command line whose first word is a path here, as the peer keeps and shows it; blanks stay."""
+        word, *_ = command.split(None, 1)
+        before, _, after = command.partition(word)
+        return f"{before}{self.program(word)}{after}"
+
     def program(self, word: str) -> str:
         """The first word of a command, likewise."""
         return self.local_path(word)

@@ -9,7 +9,7 @@ from pydaemons.bnode import ktime, views
 from pydaemons.bnode.bosconfig import Entry
 from pydaemons.bnode.effects import StartAnew
 from pydaemons.bnode.events import Asked
-from pydaemons.bnode.kinds import refuse
+from pydaemons.bnode.kinds import KINDS, refuse
 from pydaemons.bnode.model import NO_NOTIFIER, Bnode, Code, Goal, bad_name
 from pydaemons.bnode.verb import LATER, Refusal
 from pydaemons.engine.protocol import Now
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def _bnode(desk: Desk, asked: Asked) -> Bnode | Refusal:
     name = asked.arguments["instance"]
-    return desk.supervisor.find(name) or Refusal(Code.NOENT, f"no instance {name}")
+    return desk.supervisor.find(name) or Refusal(Code.NOENT)
 
 
 def create(desk: Desk, asked: Asked, now: Now) -> Any:
@@ -43,6 +43,10 @@ def create(desk: Desk, asked: Asked, now: Now) -> Any:
         return Refusal(*refused)
     if supervisor.leaving is not None:
         return Refusal(Code.BUSY, "the server is shutting down")
+    if not supervisor.tunables.quoting:
+        folders = supervisor.site.folders
+        programs = len(KINDS[kind].programs(commands))
+        commands = (*map(folders.localized, commands[:programs]), *commands[programs:])
     supervisor.create(Entry(kind, name, Goal.NORMAL, commands, notifier), now)
     return {}
 

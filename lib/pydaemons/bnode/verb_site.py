@@ -101,6 +101,8 @@ def add_host(desk: Desk, asked: Asked, now: Now) -> Any:
     host = asked.arguments["host"]
     if not host.strip("[]") or any(letter.isspace() or letter in "#>" for letter in host):
         return Refusal(Code.SYNTAX, "a host is a name or an address, in brackets for a clone")
+    if host in desk.cell.hosts:
+        return {}
     if host.strip("[]") in {other.strip("[]") for other in desk.cell.hosts}:
         return Refusal(Code.EXISTS, f"{host} is there already")
     desk.cell = replace(desk.cell, hosts=(*desk.cell.hosts, host))

@@ -79,7 +79,7 @@ def _rotate(path: str, wall: float) -> None:
 
 
 def uninstall(folders: Folders, arguments: Mapping[str, Any], wall: float) -> Result:
-    """Bring .BAK back, else .OLD; with neither the file is removed."""
+    """Bring .BAK back, else .OLD. With neither the file stays: it is the only one there is."""
     path = folders.local_path(arguments["file"])
     _check_file_name(path)
     backup, old = f"{path}.BAK", f"{path}.OLD"
@@ -89,10 +89,8 @@ def uninstall(folders: Folders, arguments: Mapping[str, Any], wall: float) -> Re
             os.replace(old, backup)
     elif os.path.lexists(old):
         os.replace(old, path)
-    elif os.path.lexists(path):
-        os.unlink(path)
     else:
-        raise Refused(Code.NOENT, f"there is no {path}")
+        raise Refused(Code.NOENT, f"there is no {backup} and no {old}")
     return {}
 
 

@@ -77,14 +77,14 @@ def _main(program: str, words: list[str]) -> int:
         return _apropos(words[1:])
     if words[0] == "relay":
         return relay(path)
-    verb = find_verb(VERBS, words[0])
+    verb = find_verb(VERBS, words[0], program)
     operands = words[1:]
     host: str | None = None
     if program == "bos" and operands and not operands[0].startswith("-"):
         host, *operands = operands
     elif operands and operands[0] in HERE:
         operands = operands[1:]
-    values = parse(verb, operands)
+    values = parse(verb, operands, program)
     if values["help"]:
         print(verb.usage(program), end="")
         return 0
@@ -123,7 +123,7 @@ def _help(program: str, topics: list[str]) -> int:
             print(f"{name:<15} {rows[name]}")
         return 0
     for topic in topics:
-        print(find_verb(VERBS, topic).usage(program), end="")
+        print(find_verb(VERBS, topic, program).usage(program), end="")
     return 0
 
 

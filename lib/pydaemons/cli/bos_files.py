@@ -32,7 +32,7 @@ def install(session: Session, values: Values) -> int:
             return 1
         target = _binary(values["dir"], source)
         mode, mtime = found.st_mode & 0o7777, int(found.st_mtime)
-        results.append(_install_one(session, source, target, (mode, mtime), data))
+        results.append(min(1, _install_one(session, source, target, (mode, mtime), data)))
     return worst(results)
 
 
@@ -72,7 +72,7 @@ def uninstall(session: Session, values: Values) -> int:
         status = session.attempt(f"failed to uninstall {name}", "Uninstall", file=target)
         if not status:
             session.say(f"{session.program}: uninstalled file {name}")
-        results.append(status)
+        results.append(min(1, status))
     return worst(results)
 
 
@@ -99,7 +99,7 @@ def getdate(session: Session, values: Values) -> int:
 def prune(session: Session, values: Values) -> int:
     everything = values["all"]
     chosen = {name: bool(values[name] or everything) for name in ("bak", "old", "core")}
-    return session.attempt("failed to prune server files", "Prune", **chosen)
+    return session.attempt_turned("failed to prune server files", "Prune", **chosen)
 
 
 def run_exec(session: Session, values: Values) -> int:

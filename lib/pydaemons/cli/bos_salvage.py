@@ -25,11 +25,11 @@ SALVAGE_INSTANCE = "salvage-tmp"
 
 def salvage(session: Session, values: Values) -> int:
     """Run the salvager as a cron bnode while the file server is down."""
-    if not values["partition"] and not values["all"]:
-        session.complain("must specify -all switch to salvage all partitions.")
-        return 255
     if values["volume"] and not values["partition"]:
         session.complain("must specify partition to salvage individual volume.")
+        return 255
+    if not values["partition"] and not values["all"]:
+        session.complain("must specify -all switch to salvage all partitions.")
         return 255
     if values["salvagedirs"] and not values["all"]:
         session.complain("-salvagedirs only possible with -all.")
@@ -59,7 +59,8 @@ def salvage(session: Session, values: Values) -> int:
         return _run_salvager(session, values, command)
     finally:
         if down:
-            session.say(f"{session.program}: restarting '{server['name']}'.")
+            shown = server["name"] if values["all"] else f"'{server['name']}'"
+            session.say(f"{session.program}: restarting {shown}.")
             session.attempt(
                 f"can't restart '{server['name']}'", "SetTemporaryStatus", instance=server["name"], goal=1
             )

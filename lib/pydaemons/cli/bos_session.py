@@ -47,6 +47,15 @@ class Session:
             return refused.status
         return 0
 
+    def attempt_turned(self, what: str, verb: str, **arguments: Any) -> int:
+        """The same with the two texts the other way round, as the peer has it for some operations."""
+        try:
+            self.link.call(verb, **arguments)
+        except Refused as refused:
+            self.complain(f"{refused.text} ({what})" + (f": {refused.reason}" if refused.reason else ""))
+            return refused.status
+        return 0
+
 
 def worst(results: list[int]) -> int:
     """The last one that failed."""

@@ -22,7 +22,7 @@ def adduser(session: Session, values: Values) -> int:
         except Refused as refused:
             text = "(File exists)" if refused.code == 39427 else str(refused)
             session.complain(f"failed to add user '{user}' {text}")
-            results.append(refused.status if refused.code != 39427 else 1)
+            results.append(1)
     return worst(results)
 
 
@@ -34,7 +34,7 @@ def removeuser(session: Session, values: Values) -> int:
         except Refused as refused:
             text = "(no such user)" if refused.code == 39425 else str(refused)
             session.complain(f"failed to delete user '{user}', {text}")
-            results.append(refused.status)
+            results.append(1)
     return worst(results)
 
 
@@ -60,7 +60,7 @@ def addkey(session: Session, values: Values) -> int:
         if getpass.getpass("Retype input key: ") != key:
             session.complain("Input key mismatch")
             return 1
-    return session.attempt(f"failed to set key {number}", "AddKey", kvno=number, key=key)
+    return min(1, session.attempt(f"failed to set key {number}", "AddKey", kvno=number, key=key))
 
 
 def removekey(session: Session, values: Values) -> int:
@@ -70,12 +70,21 @@ def removekey(session: Session, values: Values) -> int:
             session.complain(f"'{word}' is no key version number")
             results.append(1)
             continue
-        results.append(session.attempt(f"failed to delete key {word}", "RemoveKey", kvno=int(word)))
+        try:
+            session.link.call("RemoveKey", kvno=int(word))
+        except Refused as refused:
+            text = "(could not find entry)" if refused.code == 39425 else str(refused)
+            session.complain(f"failed to delete key {word} {text}")
+            results.append(1)
     return worst(results)
 
 
 def listkeys(session: Session, values: Values) -> int:
-    result = session.link.call("ListKeys")
+    try:
+        result = session.link.call("ListKeys")
+    except Refused as refused:
+        session.complain(f"{refused.text} error encountered while listing keys")
+        return refused.status
     if session.json:
         rows = [key if values["showkey"] else {**key, "key": None} for key in result["keys"]]
         return session.show({"keys": rows})

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The command language of AFS commands: `verb operands -switch values`, everything by unique prefix.
 
-Operands fill the parameters in their order until the first switch; a parameter that takes several takes all
-that are left. Exit codes for wrong usage are the peer's: 5 no such operation, 6 no such switch, 8 something
-missing, 7 too much.
+Operands fill the parameters in their order, before the first switch and behind flags; a parameter that takes
+several takes all that are left. Exit codes for wrong usage are the peer's: 5 no such operation, 6 no such
+switch, 8 something missing, 7 too much.
 """
 
 from __future__ import annotations
@@ -111,39 +111,37 @@ COMMON = (
 )
 
 
-def find_verb(verbs: Mapping[str, Verb], word: str) -> Verb:
+def find_verb(verbs: Mapping[str, Verb], word: str, program: str = "bos") -> Verb:
     """By name, alias or unique prefix."""
     for verb in verbs.values():
         if word in (verb.name, verb.alias):
             return verb
     found = [verb for verb in verbs.values() if verb.name.startswith(word)]
     if len(found) > 1:
-        raise UsageError(f"Ambiguous operation '{word}'; type 'help' for list", UNKNOWN_OPERATION)
+        raise UsageError(f"Ambiguous operation '{word}'; type '{program} help' for list", UNKNOWN_OPERATION)
     if not found:
-        raise UsageError(f"Unrecognized operation '{word}'; type 'help' for list", UNKNOWN_OPERATION)
+        raise UsageError(
+            f"Unrecognized operation '{word}'; type '{program} help' for list", UNKNOWN_OPERATION
+        )
     return found[0]
 
 
-def parse(verb: Verb, words: Sequence[str]) -> dict[str, Any]:
+def parse(verb: Verb, words: Sequence[str], program: str = "bos") -> dict[str, Any]:
     """The values by parameter: a text, a list, or whether a flag was given; absent: None, [] or False."""
     parameters = (*verb.parameters, *COMMON)
     values: dict[str, Any] = {}
     operands, rest = _until_switch(words)
-    positional = iter(parameter for parameter in verb.parameters if parameter.takes is not Takes.FLAG)
-    while operands:
-        parameter = next(positional, None)
-        if parameter is None:
-            raise UsageError(f"Too many arguments: '{operands[0]}'", TOO_MANY)
-        if parameter.takes is Takes.SOME:
-            values[parameter.name], operands = operands, []
-        else:
-            values[parameter.name], *operands = operands
+    _place(verb, operands, values)
     while rest:
-        parameter = _find_switch(verb, parameters, rest[0])
+        parameter = _find_switch(verb, parameters, rest[0], program)
         given, rest = _until_switch(rest[1:])
-        if parameter.name in values:
+        if parameter.takes is Takes.FLAG:
+            values[parameter.name] = True
+            _place(verb, given, values)
+        elif parameter.name in values:
             raise UsageError(f"-{parameter.name} was given already", TOO_MANY)
-        values[parameter.name] = _value(parameter, given)
+        else:
+            values[parameter.name] = _value(parameter, given)
     for parameter in parameters:
         if parameter.required and parameter.name not in values and not values.get("help"):
             raise UsageError(f"Missing required parameter '-{parameter.name}'", MISSING)
@@ -152,13 +150,23 @@ def parse(verb: Verb, words: Sequence[str]) -> dict[str, Any]:
     return values
 
 
+def _place(verb: Verb, operands: Sequence[str], values: dict[str, Any]) -> None:
+    """Operands go where there is room, in the order of the parameters; behind a flag as well."""
+    for operand in operands:
+        for parameter in verb.parameters:
+            if parameter.takes is Takes.SOME:
+                values.setdefault(parameter.name, []).append(operand)
+                break
+            if parameter.takes is Takes.ONE and parameter.name not in values:
+                values[parameter.name] = operand
+                break
+        else:
+            raise UsageError(f"Too many arguments: '{operand}'", TOO_MANY)
+
+
 def _value(parameter: Parameter, given: list[str]) -> Any:
-    if parameter.takes is Takes.FLAG:
-        if given:
-            raise UsageError(f"Too many arguments: '{given[0]}'", TOO_MANY)
-        return True
     if not given:
-        raise UsageError(f"Missing value for '-{parameter.name}'", MISSING)
+        raise UsageError(f" The field '-{parameter.name}' isn't completed properly", MISSING)
     if parameter.takes is Takes.SOME:
         return given
     if len(given) > 1:
@@ -173,13 +181,13 @@ def _until_switch(words: Sequence[str]) -> tuple[list[str], list[str]]:
     return list(words), []
 
 
-def _find_switch(verb: Verb, parameters: Iterable[Parameter], word: str) -> Parameter:
+def _find_switch(verb: Verb, parameters: Iterable[Parameter], word: str, program: str) -> Parameter:
     name = word.lstrip("-")
     found = [parameter for parameter in parameters if parameter.name == name]
     found = found or [parameter for parameter in parameters if parameter.name.startswith(name)]
     if len(found) != 1:
         raise UsageError(
-            f"Unrecognized or ambiguous switch '{word}'; type 'help {verb.name}' for detailed help",
+            f"Unrecognized or ambiguous switch '{word}'; type '{program} help {verb.name}' for detailed help",
             UNKNOWN_SWITCH,
         )
     return found[0]

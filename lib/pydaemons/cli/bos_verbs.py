@@ -61,7 +61,7 @@ def start(session: Session, values: Values) -> int:
 
 def stop(session: Session, values: Values) -> int:
     results = [
-        session.attempt(f"failed to stop instance '{name}'", "SetStatus", instance=name, goal=0)
+        session.attempt(f"failed to change stop instance '{name}'", "SetStatus", instance=name, goal=0)
         for name in values["instance"]
     ]
     if values["wait"]:
@@ -104,8 +104,11 @@ def restart(session: Session, values: Values) -> int:
     if not any(chosen):
         session.complain("To restart all processes please specify '-all'")
         return 1
-    if values["instance"] and (values["all"] or values["bosserver"]):
-        session.complain("Can't specify both '-all' or '-bosserver' and instances")
+    if values["instance"] and values["bosserver"]:
+        session.complain("can't specify both '-bos' and specific servers to restart.")
+        return 1
+    if values["instance"] and values["all"]:
+        session.complain("Can't use '-all' along with individual instances")
         return 1
     if values["bosserver"]:
         return session.attempt("failed to restart bosserver", "RestartServer")
@@ -144,7 +147,7 @@ def setauth(session: Session, values: Values) -> int:
     if word not in ("on", "off"):
         session.complain(f"illegal authentication specifier '{word}', must be 'off' or 'on'.")
         return 1
-    return session.attempt("failed to set authentication flag", "SetAuth", required=word == "on")
+    return session.attempt_turned("failed to set authentication flag", "SetAuth", required=word == "on")
 
 
 def setrestart(session: Session, values: Values) -> int:
@@ -160,7 +163,7 @@ def setrestart(session: Session, values: Values) -> int:
         return 255
     numbers = [at.mask, at.day, at.hour, at.minute, at.second]
     return session.attempt(
-        "failed to set restart time", "SetRestart", binaries=bool(values["newbinary"]), time=numbers
+        "failed to set restart time at server", "SetRestart", binaries=bool(values["newbinary"]), time=numbers
     )
 
 
@@ -179,8 +182,8 @@ def getrestart(session: Session, values: Values) -> int:
 def setrestricted(session: Session, values: Values) -> int:
     word = values["mode"]
     if word not in ("0", "1", "on", "off"):
-        session.complain(f"illegal mode '{word}', must be 0 or 1")
-        return 1
+        session.complain("failed to set restricted mode (index out of range)")
+        return 5
     return session.attempt("failed to set restricted mode", "SetRestricted", mode=word in ("1", "on"))
 
 
