@@ -19,7 +19,7 @@ from pydaemons.rx.packet import Failure
 from pydaemons.rx.security import Null
 from pydaemons.wire.errors import WireError
 
-ECHO, SLOW, UPLOAD, DOWNLOAD, REFUSE, WRONG = range(1, 7)
+ECHO, SLOW, UPLOAD, DOWNLOAD, REFUSE, WRONG, QUICK = range(1, 8)
 """Procedures of the service below."""
 
 
@@ -32,6 +32,15 @@ class Echo:
         self.begun: list[bytes] = []
         self.waiting: list[Any] = []
         self.uploaded = b""
+        self.quick_ones = 0
+
+    def quick(self, request):
+        if request[:4] != QUICK.to_bytes(4, "big"):
+            return None
+        self.quick_ones += 1
+        if len(request) == 16:
+            return content(0, int.from_bytes(request[12:], "big"))
+        return int.from_bytes(request[8:12], "big", signed=True) or request[4:]
 
     def answer(self, request, call, now):
         self.begun.append(request)
@@ -44,6 +53,8 @@ class Echo:
             return self._download(int.from_bytes(rest[:4], "big"))
         if procedure == REFUSE:
             return int.from_bytes(rest[:4], "big", signed=True)
+        if procedure == QUICK:
+            return self.quick(request)
         if procedure == WRONG:
             raise WireError("no", 4)
         return Failure.OPCODE

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from fakes.rxnet import DOWNLOAD, ECHO, REFUSE, SLOW, UPLOAD, WRONG, Network, content
+from fakes.rxnet import DOWNLOAD, ECHO, QUICK, REFUSE, SLOW, UPLOAD, WRONG, Network, content
 from hosts import rx
 from pydaemons.rx.call import State
 from pydaemons.rx.calls import Limits
@@ -65,6 +65,55 @@ def test_an_acknowledged_answer_is_forgotten(net: Network) -> None:
     net.clock.pass_(2.0)
     assert net.tick() == []
     assert net.give(data(rx.u32(ECHO) + b"hi", serial=3)) == [] and len(net.service.begun) == 1
+
+
+def quick(code: int = 0, *, call: int = 1, serial: int = 1) -> bytes:
+    return data(rx.u32(QUICK, 77, code), call=call, serial=serial)
+
+
+def test_a_question_answered_at_a_glance_is_sent_again_like_any_other(net: Network) -> None:
+    net.give(quick())  # makes the connection
+    (answer,) = rx.replies(net.give(quick(call=2)))
+    assert (answer.kind, answer.seq, answer.flags, answer.body) == (rx.DATA, 1, rx.LAST, rx.u32(77, 0))
+    net.clock.pass_(1.1)
+    (again,) = rx.replies(net.tick())
+    assert again.body == answer.body and again.serial > answer.serial and again.flags & rx.WANT_ACK
+    net.clock.pass_(1.6)
+    (once_more,) = rx.replies(net.give(quick(call=2, serial=5)))
+    assert once_more.body == answer.body
+    net.give(ack(2, call=2))
+    net.clock.pass_(9.0)
+    assert net.tick() == []
+
+
+def test_a_question_answered_at_a_glance_is_acknowledged_in_any_way(net: Network) -> None:
+    net.give(quick())
+    for number, said in enumerate((
+        lambda n: ack(2, call=n), lambda n: ack(1, call=n, reason=rx.PING, flags=rx.WANT_ACK),
+        lambda n: ack(2, call=n, reason=rx.REQUESTED, serial=net.sent and rx.parse(net.sent[-1]).serial),
+        lambda n: rx.Packet(EPOCH, CID, n, 0, 2, rx.ACKALL, rx.CLIENT, 0, 0, 0, 1).bytes(),
+        lambda n: rx.Packet(EPOCH, CID, n, 0, 2, rx.ABORT, rx.CLIENT, 0, 0, 0, 1, rx.u32(-1)).bytes(),
+    ), 2):  # fmt: skip
+        net.give(quick(call=number))
+        pong = rx.replies(net.give(said(number)))
+        assert [rx.parse_ack(p.body).reason for p in pong] == ([rx.PING_RESPONSE] if number == 3 else [])
+        kept = net.endpoint._connections[EPOCH, CID, None].calls[0]
+        assert kept is not None and (kept.state is State.DONE) == (number != 3)
+
+
+def test_a_no_at_a_glance_is_kept_too(net: Network) -> None:
+    net.give(quick())
+    for serial in (1, 2, 3):
+        (abort,) = rx.replies(net.give(quick(-9, call=2, serial=serial)))
+        assert (abort.kind, abort.body) == (rx.ABORT, rx.u32(-9))
+
+
+@pytest.mark.parametrize("size", [200, 1416, 1417, 5000])
+def test_what_is_too_long_for_a_glance_is_answered_at_leisure(net: Network, size: int) -> None:
+    net.give(quick())
+    call = net.start(rx.ClientCall(rx.u32(QUICK, 77, 0, size), epoch=EPOCH, cid=CID, number=2))
+    net.run(limit=20)
+    assert call.answer == content(0, size)
 
 
 def test_an_abort_is_kept_for_who_asks_again(net: Network) -> None:

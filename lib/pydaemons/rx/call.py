@@ -58,6 +58,26 @@ class State(Enum):
 
 
 RUNNING = frozenset({State.RECEIVING, State.WORKING})
+RECEIVING, WORKING, SENDING, DONE, ABORTED = State
+
+
+class Brief:
+    """What is left of a call whose request and answer were a packet each, and which took no time: most calls.
+    Anything unusual that happens to it makes a Call of it (Calls.unfold)."""
+
+    __slots__ = ("channel", "code", "connection", "end", "number", "payload", "sent", "serial", "state")
+
+    def __init__(self, connection: Connection, channel: int, number: int) -> None:
+        self.connection = connection
+        self.channel = channel
+        self.number = number
+        self.state = DONE
+        self.payload = b""
+        self.code = 0
+        self.serial = 0
+        """of its only transmission"""
+        self.sent = 0.0
+        self.end = b""
 
 
 class Call:
@@ -112,10 +132,10 @@ class Call:
     def deadline(self) -> float | None:
         """When `Endpoint.tick` should look at it again."""
         state = self.state
-        if state is State.DONE or state is State.ABORTED:
+        if state is DONE or state is ABORTED:
             return None
         at = self.heard + DEAD
-        if state is State.WORKING and self.ping_at < at:
+        if state is WORKING and self.ping_at < at:
             at = self.ping_at
         if self.ack_at is not None and self.ack_at < at:
             at = self.ack_at

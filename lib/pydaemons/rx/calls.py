@@ -13,9 +13,26 @@ from typing import Any, Protocol
 from pydaemons.engine.effects import Effect, Reply
 from pydaemons.engine.protocol import Now
 from pydaemons.engine.timers import Timers
-from pydaemons.rx.call import ACK_DELAY, DEAD, KEEPALIVE, RUNNING, WAIT, Body, Call, Outcome, Read, State
+from pydaemons.rx.call import (
+    ABORTED,
+    ACK_DELAY,
+    DEAD,
+    KEEPALIVE,
+    RECEIVING,
+    RUNNING,
+    SENDING,
+    WAIT,
+    WORKING,
+    Body,
+    Brief,
+    Call,
+    Outcome,
+    Read,
+    State,
+)
 from pydaemons.rx.connection import WANT_ANSWER, Connection
 from pydaemons.rx.packet import (
+    CHANNEL_MASK,
     HEADER_SIZE,
     LONGEST_PAYLOAD,
     Ack,
@@ -35,6 +52,8 @@ from pydaemons.wire.errors import WireError
 SMALLEST_PIECE = 32
 """Bytes of an answer worth a packet of their own while the client's address is not proved."""
 ACK_SIZE = HEADER_SIZE + 37
+ALL_OF_ONE = (2).to_bytes(4, "big")
+"""The `first` of an acknowledgement of an answer of one packet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +76,10 @@ class Service(Protocol):
     streaming: frozenset[int]
     """procedures that read their request as it comes"""
 
+    def quick(self, request: bytes) -> bytes | int | None:
+        """The answer of a complete request, or its code, if it can be had on the spot and changes nothing (it
+        may be asked for twice); else None."""
+
     def answer(self, request: bytes, call: Call, now: Now) -> Outcome | Body:
         """A complete request; the answer, an abort code, or a body that works it out."""
 
@@ -70,7 +93,7 @@ class Calls:
     def __init__(self, services: Mapping[int, Service], limits: Limits, counts: Counter[str]) -> None:
         self.ended: Callable[[Call, Now], None] = lambda call, now: None
         """Told when a client is gone while its call waits for something."""
-        self.timers: Timers[Call] = Timers()
+        self.timers: Timers[Call | Brief] = Timers()
         self.out: list[Effect] = []
         """datagrams to send"""
         self._services = services
@@ -102,8 +125,58 @@ class Calls:
         self._counts["calls"] += 1
         return call
 
-    def end(self, call: Call, state: State, now: Now) -> None:
+    def brief(self, connection: Connection, header: Header, data: bytes, now: Now) -> bytes | None:
+        """A new call that is one packet and can be answered by one, at once; None when it has to be begun."""
+        channel = header.id & CHANNEL_MASK
+        old = connection.calls[channel]
+        if old is not None and (header.call <= old.number or old.state is RECEIVING or old.state is WORKING):
+            return None
+        try:
+            outcome = self._services[connection.service].quick(data[HEADER_SIZE:])
+        except WireError:
+            return None
+        if outcome is None:
+            return None
+        size = 4 if isinstance(outcome, int) else len(outcome)
+        if size > LONGEST_PAYLOAD or HEADER_SIZE + size > connection.room():
+            return None
+        if old is not None:
+            self.timers.cancel(old)
+        self._counts["calls"] += 1
+        call = connection.calls[channel] = Brief(connection, channel, header.call)
+        if isinstance(outcome, int):
+            call.state, call.code = ABORTED, outcome
+            return connection.packet(Type.ABORT, call, pack_code(outcome))
+        call.state, call.payload, call.end = SENDING, outcome, ALL_OF_ONE
+        answer = connection.data(call, 1, Flag.LAST, outcome)
+        call.serial, call.sent = connection.serial, now.mono
+        self.timers.set(call, now.mono + connection.round_trip.timeout(1))
+        return answer
+
+    def unfold(self, brief: Brief) -> Call:
+        """The same as a Call."""
+        connection = brief.connection
+        host = connection.origin.peer.host
+        call = Call(connection, brief.channel, brief.number, host=host, mono=brief.sent)
+        call.receiver.take(1, Flag.LAST, b"")
+        call.receiver.swallow(1)
+        call.state, call.code, call.end = brief.state, brief.code, brief.end
+        if brief.state is SENDING:
+            call.sender.write(brief.payload)
+            call.sender.close()
+            packet = call.sender.due()
+            assert packet is not None
+            call.sender.sent(packet, brief.serial, brief.sent)
+        self.timers.cancel(brief)
+        connection.calls[brief.channel] = call
+        return call
+
+    def end(self, call: Call | Brief, state: State, now: Now) -> None:
         """Nothing more is done about a call; its body, if it still waits, is closed."""
+        if isinstance(call, Brief):
+            call.state, call.payload = state, b""
+            self.timers.cancel(call)
+            return
         if call.state in RUNNING:
             self._rest(call)
             if call.state is State.WORKING:
@@ -341,7 +414,9 @@ class Calls:
         if armed is None or at < armed:
             self.timers.set(call, at)
 
-    def due(self, call: Call, now: Now) -> None:
+    def due(self, call: Call | Brief, now: Now) -> None:
+        if isinstance(call, Brief):
+            call = self.unfold(call)
         mono = now.mono
         if mono >= call.heard + DEAD:
             self._counts["dead clients"] += 1

@@ -9,10 +9,10 @@ section 8.1): nobody can have somebody else flooded through us. Serial numbers t
 from __future__ import annotations
 
 from pydaemons.engine.protocol import Origin
-from pydaemons.rx.call import RUNNING, Call, State
+from pydaemons.rx.call import RUNNING, SENDING, Brief, Call
 from pydaemons.rx.packet import CHANNELS, HEADER, HEADER_SIZE, Flag, Header, Type
 from pydaemons.rx.roundtrip import RoundTrip
-from pydaemons.rx.security import Security
+from pydaemons.rx.security import Null, Security
 
 ALLOWANCE = 3
 FIRST_SERIAL_BITS = 16
@@ -35,6 +35,7 @@ class Connection:
         "index",
         "key",
         "origin",
+        "plain",
         "proved",
         "received",
         "round_trip",
@@ -62,10 +63,12 @@ class Connection:
         self.service = header.service
         self.index = header.security
         self.security = security
+        self.plain = isinstance(security, Null)
+        """its packets travel as they are"""
         self.round_trip = round_trip
         self.origin = origin
         """where answers go: where the newest packet came from"""
-        self.calls: list[Call | None] = [None] * CHANNELS
+        self.calls: list[Call | Brief | None] = [None] * CHANNELS
         self.heard = mono
         self.serial = serial
         """of the last packet sent"""
@@ -83,7 +86,7 @@ class Connection:
     def active(self) -> bool:
         """Has calls under way; without any it is only memory."""
         for call in self.calls:
-            if call is not None and (call.state in RUNNING or (self.proved and call.state is State.SENDING)):
+            if call is not None and (call.state in RUNNING or (self.proved and call.state is SENDING)):
                 return True
         return False
 
@@ -105,18 +108,18 @@ class Connection:
         if self._first_serial < serial <= self.serial:
             self.proved = True
 
-    def data(self, call: Call, seq: int, flags: int, payload: bytes) -> bytes:
+    def data(self, call: Call | Brief, seq: int, flags: int, payload: bytes) -> bytes:
         """A DATA packet."""
         self.serial = serial = self.serial + 1 & 0xFFFF_FFFF
-        header = Header(
-            self.epoch, self.id | call.channel, call.number, seq, serial, Type.DATA, flags, 0, self.index, 0,
-            self.service,
-        )  # fmt: skip
-        header, payload = self.security.seal(header, payload)
+        channel, number = self.id | call.channel, call.number
+        header = (self.epoch, channel, number, seq, serial, _DATA, flags, 0, self.index, 0, self.service)
+        if not self.plain:
+            sealed, payload = self.security.seal(Header._make(header), payload)
+            header = tuple(sealed)  # type: ignore[assignment]
         self.sent += HEADER_SIZE + len(payload)
         return HEADER.pack(*header) + payload
 
-    def packet(self, kind: Type, call: Call | None, payload: bytes, flags: int = 0) -> bytes:
+    def packet(self, kind: Type, call: Call | Brief | None, payload: bytes, flags: int = 0) -> bytes:
         """Any other packet, about a call or about the connection."""
         self.serial = serial = self.serial + 1 & 0xFFFF_FFFF
         channel, number = (call.channel, call.number) if call is not None else (0, 0)
@@ -129,4 +132,5 @@ class Connection:
         )
 
 
+_DATA = int(Type.DATA)
 WANT_ANSWER = Flag.WANT_ACK | Flag.SLOW_START

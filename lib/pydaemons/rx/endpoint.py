@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pydaemons.engine.effects import Effect, Reply
 from pydaemons.engine.entropy import Entropy
 from pydaemons.engine.protocol import Now, Origin
-from pydaemons.rx.call import Call, State
+from pydaemons.rx.call import Brief, Call, State
 from pydaemons.rx.calls import Calls, Limits, Service
 from pydaemons.rx.connection import FIRST_SERIAL_BITS, Connection, Key
 from pydaemons.rx.packet import (
@@ -46,6 +46,7 @@ UNKNOWN_DEBUG = b"\xff\xff\xff\xf8"
 _DATA, _ACK = int(Type.DATA), int(Type.ACK)
 _ACK_FIRST, _ACK_SERIAL = slice(32, 36), slice(40, 44)
 """Where these fields of an ACK are."""
+_WHOLE = Flag.LAST | Flag.JUMBO
 _CURIOUS = frozenset({int(Type.DEBUG), int(Type.VERSION)})
 
 
@@ -106,6 +107,10 @@ class Endpoint:
             if connection is not None:
                 connection.hear(origin, len(data), now.mono)
                 if kind == _DATA:
+                    if header.flags & _WHOLE == Flag.LAST and header.seq == 1 and connection.plain:
+                        answer = self._calls.brief(connection, header, data, now)
+                        if answer is not None:
+                            return answer
                     self._data(connection, header, data, now)
                 elif kind == _ACK:
                     self._acknowledged(connection, header, data, now)
@@ -232,6 +237,8 @@ class Endpoint:
             call = self._next_call(connection, call, header, now)
             if call is None:
                 return
+        elif isinstance(call, Brief):
+            call = self._calls.unfold(call)
         call.hear(now.mono)
         try:
             if not connection.trusted and not self._trust(connection, now):
@@ -245,7 +252,9 @@ class Endpoint:
         finally:
             self._calls.arm(call)
 
-    def _next_call(self, connection: Connection, old: Call | None, header: Header, now: Now) -> Call | None:
+    def _next_call(
+        self, connection: Connection, old: Call | Brief | None, header: Header, now: Now
+    ) -> Call | None:
         """A packet of another call than the channel's last one."""
         number = header.call
         if number == 0 or (old is not None and number < old.number):
@@ -283,6 +292,8 @@ class Endpoint:
         if data[_ACK_FIRST] == call.end and data[_ACK_SERIAL] == b"\0\0\0\0":
             self._calls.end(call, State.DONE, now)  # the usual case, recognised without looking at the rest
             return
+        if isinstance(call, Brief):
+            call = self._calls.unfold(call)
         ack = unpack_ack(data)
         connection.prove(ack.serial)
         call.hear(now.mono)
