@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from fakes.locking import World
+from fakes.succession import known, successor
 from hosts import nlmcalls as nlm
 from pydaemons.nlm import journal
 from pydaemons.nlm.journal import Op
@@ -26,6 +27,16 @@ def test_what_changes_nothing_adds_only_its_answer():
     assert len(b"".join(world.journal)) == before
     one.unlock(fh=b"other")
     assert len(b"".join(world.journal)) - before < 48
+
+
+def test_a_new_name_of_a_client_is_kept_even_if_its_lock_is_denied():
+    world = World()
+    world.client(2).lock()
+    other = world.client(3, name=b"old")
+    other.lock(fh=b"other")
+    other.name = b"new"
+    assert other.lock() == nlm.DENIED
+    assert [name for _, name, *_ in known(successor(world).server)["hosts"] if name != b"client"] == [b"new"]
 
 
 def test_a_lock_and_its_answer_take_less_than_a_hundred_bytes():

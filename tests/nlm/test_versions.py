@@ -78,3 +78,9 @@ def test_the_newest_version_is_left_alone():
     assert args_codec(procs.LOCK_ARGS, 4) is procs.LOCK_ARGS
     assert result_codec(procs.TEST_RESULT, 4) is procs.TEST_RESULT
     assert result_codec(procs.RESULT, 1) is procs.RESULT
+
+
+def test_what_old_versions_send_is_compiled_once():
+    """GRANTED asks for it at each call, and compiling takes longer than a client's whole unlock."""
+    codec = procs.BY_NAME["GRANTED"].args
+    assert args_codec(codec, 1) is args_codec(codec, 3) is not args_codec(codec, 4)

@@ -322,3 +322,23 @@ def test_an_announcement_is_a_new_number_to_those_it_is_for_and_they_stay_monito
     assert sorted(house.monitor.announce(None, house.clock.now)) == [CLIENT, OTHER]
     assert house.monitor.announce("198.51.100.1", house.clock.now) == []
     assert house.monitor.state == 9
+
+
+def test_a_client_that_cannot_be_told_of_our_restart_is_not_taken_to_have_crashed(house):
+    """Nor is it forgotten that it has yet to be told, as long as anybody tries."""
+    house.watch()
+    again = House(house.files)
+    again.monitor.begin(again.clock.now)
+    again.watch()
+    for _ in range(200):
+        deadlines = [time for time in (again.rpc.deadline(), again.monitor.deadline()) if time is not None]
+        if not deadlines or min(deadlines) > again.clock.mono + 600:
+            break
+        again.clock.mono = max(again.clock.mono, min(deadlines))
+        again.rpc.tick(again.clock.now)
+        again.monitor.tick(again.clock.now)
+        again.sent()
+        again.settle()
+    assert again.restarted == []
+    assert again.crashes == 0
+    assert "sm/10.0.0.2" in again.files, "its new locks are looked after"

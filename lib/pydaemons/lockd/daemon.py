@@ -35,6 +35,7 @@ from pydaemons.lockd.control import interface
 from pydaemons.lockd.directory import Directory
 from pydaemons.lockd.engine import LockEngine, NamesFound, StatusMonitor, Unmonitored
 from pydaemons.lockd.hacallout import Callout
+from pydaemons.lockd.handover import Handover
 from pydaemons.lockd.listeners import Listeners
 from pydaemons.lockd.localfs import LocalTable
 from pydaemons.lockd.memory import Memory
@@ -52,14 +53,6 @@ RETRY = 2.0
 """Seconds between attempts to get the sockets."""
 LINKS_EVERY = 30.0
 """Seconds between looks at the attached networks, where the rules depend on them."""
-SETTLE = 2.0
-"""Seconds that connections have to finish their record when they are handed over."""
-CONNECTION = "connection-"
-"""What systemd knows them by, before a number."""
-REAL_FILE = "file-"
-"""What a locked file's descriptor is called in systemd's store, with a number."""
-MOST_FILES = 1000
-"""Locked files handed over; the store has room for connections too."""
 PORTS = {"nlm_udpport": Transport.UDP, "nlm_tcpport": Transport.TCP}
 
 
@@ -127,6 +120,7 @@ class PylockdDaemon(Daemon):
     def compose(self, shell: Shell) -> LockEngine:
         """The engine, from settings and what is on disk."""
         self._shell = shell
+        self._handover = Handover(shell)
         hostname = socket.gethostname().encode()
         files, embedded = shell.state.read(), self.monitoring == "embedded"
 
@@ -174,7 +168,7 @@ class PylockdDaemon(Daemon):
         self.engine.grace_changed = self._show_tree_soon
         self.engine.prepare(read_clock())
         await self._have_sockets(rpcbind)
-        self._take_over()
+        self._handover.take(driver, files_wanted=self._files is not None)
         await self._publish()
         self._watch_links()
         self.engine.begin(read_clock())
@@ -216,7 +210,8 @@ class PylockdDaemon(Daemon):
     async def stop(self) -> None:
         """Leave rpcbind (unless another process goes on in our place) and the tree."""
         if self._handing_over:
-            await self._hand_over()
+            files = self._files
+            await self._handover.give(self._driver, lambda: [] if files is None else files.descriptors())
         else:
             await self.directory.close()
         self._tree.close()
@@ -265,53 +260,6 @@ class PylockdDaemon(Daemon):
 
     # -- how it is done
 
-    async def _hand_over(self) -> None:
-        """Have systemd keep the connections for the next process, each between two records. What comes on
-        them from now on waits in the kernel."""
-        notify, streams = self._shell.notify, self._driver.streams
-        if not notify.active or not self._driver.healthy:
-            return
-        streams.refuse()
-        stored = 0
-
-        def store(sock: socket.socket) -> None:
-            nonlocal stored
-            if notify.store(f"{CONNECTION}{stored}", sock.detach()):
-                stored += 1
-
-        for connection in streams.connections():
-            connection.hand_over(store)
-        deadline = self._driver.loop.time() + SETTLE
-        while streams.count and self._driver.loop.time() < deadline:
-            await asyncio.sleep(0.005)
-        files = 0 if self._files is None else self._hand_over_files(self._files)
-        notify.barrier()
-        self._shell.log.notice(
-            f"handed over {stored} connections" + (f" and {files} locked files" if files else "")
-        )
-
-    def _hand_over_files(self, table: LocalTable) -> int:
-        """Have systemd keep the locked files open, and so locked against local programs. How many."""
-        descriptors = table.descriptors()[:MOST_FILES]
-        return sum(
-            self._shell.notify.store(f"{REAL_FILE}{number}", descriptor, poll=False)
-            for number, descriptor in enumerate(descriptors)
-        )
-
-    def _take_over(self) -> None:
-        """Go on with the connections the last process handed over. systemd need keep them no longer, nor the
-        files, which the engine has now."""
-        for item in tuple(self._shell.inherited):
-            if item.name.startswith(REAL_FILE):
-                self._shell.inherited.remove(item)
-                self._shell.notify.forget(item.name)
-                if self._files is None:  # mounts are configured no more
-                    os.close(item.descriptor)
-            if item.name.startswith(CONNECTION) and item.sock is not None and not item.listening:
-                self._shell.inherited.remove(item)
-                self._shell.notify.forget(item.name)
-                self._driver.streams.adopt(item.sock)
-
     def _monitor(self, start: Start, hostname: bytes, rpc: RpcClient, engine: LockEngine) -> StatusMonitor:
         if self.monitoring == "embedded":
             short = hostname.partition(b".")[0]
@@ -345,9 +293,12 @@ class PylockdDaemon(Daemon):
         if handles.codec == "opaque" and not handles.codec_at:
             log.warning("[handles] mounts does nothing without a codec whose handles tell the file")
         mounts = Mounts(handles.mounts)
-        kept = [item.descriptor for item in self._shell.inherited if item.name.startswith(REAL_FILE)]
         self._files = LocalTable(
-            mounts, limit=handles.max_files, clock=lambda: read_clock().mono, warn=log.warning, kept=kept
+            mounts,
+            limit=handles.max_files,
+            clock=lambda: read_clock().mono,
+            warn=log.warning,
+            kept=self._handover.files(),
         )
         return self._files
 

@@ -154,6 +154,8 @@ class Server:
             self._locks[status] += 1
             return Result(cookie, status)
         host = self.hosts.get(call.origin.peer.host, name, now)
+        if host.number and not host.noted:
+            self.journal.host(host)  # it has another name, whatever comes of this call
         limit = self.settings.nlm_max_locks_per_client
         if limit and self.table.held_by(host_of, host) >= limit:
             return self._no_lock(cookie, self._locks, fh, span)
@@ -287,6 +289,8 @@ class Server:
             status = refusal
         else:
             host = self.hosts.get(call.origin.peer.host, args.caller_name, now)
+            if host.number and not host.noted:
+                self.journal.host(host)
             self._room = 0
             if not self.shares.share(file, (host, args.oh), args.access, args.mode):
                 status = Status.DENIED
