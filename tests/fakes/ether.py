@@ -16,7 +16,7 @@ from itertools import count
 
 from pydaemons.engine.effects import Effect, Leave, Log, Reply, Send
 from pydaemons.engine.protocol import Address, Now, Origin, Transport
-from pydaemons.netbios.node.events import InterfacesChanged, StoreNames
+from pydaemons.netbios.node.events import InterfacesChanged, StoreNames, WriteBrowseList
 from pydaemons.netbios.node.node import Node
 from pydaemons.netbios.node.settings import Settings
 from pydaemons.netbios.node.subnet import Interface
@@ -61,6 +61,8 @@ class Station:
     other: list[Effect] = field(default_factory=list)
     stored: dict[bytes, bytes] = field(default_factory=dict)
     left: bool = False
+    lists: list[str] = field(default_factory=list)
+    """Every browse.dat it wrote."""
     origins: dict[tuple[Address, Address], Origin] = field(default_factory=dict)
 
 
@@ -180,6 +182,8 @@ class Ether:
                             station.stored.pop(wire, None)
                         else:
                             station.stored[wire] = packed
+                case WriteBrowseList(text=text):
+                    station.lists.append(text)
                 case Leave():
                     station.left = True
                 case _:

@@ -28,6 +28,16 @@ log level = 0
 """
 
 
+CACHE = "/run/nmbd/cache"
+"""Where smbd looks for browse.dat."""
+SMB1 = """
+server min protocol = NT1
+map to guest = bad user
+load printers = no
+disable spoolss = yes
+"""
+
+
 def ask(host: Host, data: bytes, to: str, *, timeout: float = 1.0, port: int = 0) -> bytes | None:
     """One datagram to port 137 from `host`, and its answer."""
     with host.network(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
@@ -53,11 +63,23 @@ def _until_it_answers(host: Host, process: Process) -> None:
 def start_pynmbd(host: Host, conf: str, *words: str, wait: bool = True, name: str = "pynmbd") -> Process:
     """pynmbd with this smb.conf; its folders are RUN, STATE and TREE."""
     host.write("/run/pynmbd.conf", conf)
+    host.run("mkdir", "-p", CACHE, check=True)
     process = host.start(
         "/usr/bin/env",
         f"PYSYSCTL_ROOT={TREE}",
         str(CHECKOUT / "bin/pynmbd"),
-        *("-F", "-s", "/run/pynmbd.conf", "--run-dir", RUN, "--state-dir", STATE, *words),
+        *(
+            "-F",
+            "-s",
+            "/run/pynmbd.conf",
+            "--run-dir",
+            RUN,
+            "--state-dir",
+            STATE,
+            "--cache-dir",
+            CACHE,
+            *words,
+        ),
         name=name,
     )
     if wait:
@@ -74,6 +96,26 @@ def start_nmbd(host: Host, conf: str, *words: str) -> Process:
         *("nmbd", "-F", "--no-process-group", "-s", "/run/smb.conf", "-l", "/run/nmbd", *words), name="nmbd"
     )
     _until_it_answers(host, process)
+    return process
+
+
+def start_smbd(host: Host, conf: str) -> Process:
+    """Samba's smbd with this smb.conf, SMB1 included; it reads browse.dat from CACHE."""
+    host.write("/run/smbd.conf", conf + SAMBA_FOLDERS + SMB1)
+    folders = [f"/run/nmbd/{part}" for part in ("lock", "state", "cache", "private", "pid")]
+    host.run("mkdir", "-p", "/run/samba", *folders, check=True)
+    # in a session of its own: at its end it signals its whole process group
+    process = host.start(
+        *("setsid", "smbd", "-F", "--no-process-group", "-s", "/run/smbd.conf", "-l", "/run/nmbd"),
+        name="smbd",
+    )
+
+    def accepts() -> bool:
+        with host.network(), socket.socket() as sock:
+            return not process.running or sock.connect_ex((host.address, 445)) == 0
+
+    wait_for(accepts, what=f"smbd to accept\n{process.log[-2000:]}")
+    assert process.running, f"smbd ended with {process.popen.returncode}:\n{process.log[-2000:]}"
     return process
 
 

@@ -72,6 +72,7 @@ def test_what_changes_anything_is_for_the_trusted_only(daemon):
         "WinsForget",
         "SendPacket",
         "SendMailslot",
+        "ForceElection",
         "Shutdown",
     }
     assert call(daemon, "WinsImport", text="xyz") == {"imported": 3, "problems": []}

@@ -18,6 +18,7 @@ SAMBA = r"""# a comment
    MAX TTL = 1000
    log file = /var/log/samba/%m.log
    os level = 65
+   cluster addresses = 10.0.0.9
 [homes]
    workgroup = NOT THIS
    browseable no
@@ -37,6 +38,7 @@ def test_the_parameters_of_global_are_read_whatever_their_spelling():
         "netbios_name": "files",
         "netbios_aliases": "one two three",
         "max_ttl": "1000",
+        "os_level": "65",
         "wins_support": "yes",
     }
 
@@ -46,7 +48,7 @@ def test_every_value_knows_its_line():
     where = {item.name: item.where for item in parsed.items if isinstance(item, Assignment)}
     assert where["workgroup"] == "smb.conf:4"
     assert where["netbios_aliases"] == "smb.conf:7"
-    assert where["wins_support"] == "smb.conf:16"
+    assert where["wins_support"] == "smb.conf:17"
 
 
 def test_what_is_not_ours_is_passed_over_and_what_is_not_done_is_said():
@@ -55,7 +57,7 @@ def test_what_is_not_ours_is_passed_over_and_what_is_not_done_is_said():
     said = {str(problem): problem.severity for problem in parsed.problems}
     assert said == {
         "smb.conf:6: 'wins' is no parameter, want NAME = VALUE": Severity.WARNING,
-        "smb.conf:11: os level: is not supported by this version of pynmbd": Severity.NOTICE,
+        "smb.conf:12: cluster addresses: is not supported by this version of pynmbd": Severity.NOTICE,
     }
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pydaemons
-from pydaemons.cli import nmbctl_partners
+from pydaemons.cli import nmbctl_browse, nmbctl_partners
 from pydaemons.cli.metrics import Metrics
 from pydaemons.cli.shared import json_option, socket_option, unanswered
 from pydaemons.kit.controlclient import CallError, ControlClient, NotRunningError
@@ -59,10 +59,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 0
     try:
-        if arguments.json:
+        if arguments.json and answer is not None:
             print(json.dumps(answer, indent=2, ensure_ascii=False))
         else:
-            for line in verb.show(answer):
+            for line in verb.show(answer) if answer is not None else ():
                 print(line)
         sys.stdout.flush()
     except BrokenPipeError:
@@ -117,10 +117,6 @@ def _reload(daemon: ControlClient, arguments: Arguments) -> Any:
     if not answer["usable"]:
         raise RefusedError("the configuration is not usable; the old one stays in force")
     return answer
-
-
-def _force_election(daemon: ControlClient, arguments: Arguments) -> Any:
-    raise RefusedError("this version of pynmbd takes no part in browser elections")
 
 
 def _pages(daemon: ControlClient, arguments: Arguments) -> Any:
@@ -194,22 +190,6 @@ def _hex(given: str) -> str:
     return sys.stdin.buffer.read().hex() if given == "-" else "".join(given.split(":"))
 
 
-def _top(daemon: ControlClient, arguments: Arguments) -> Any:
-    """Rates, again and again, until interrupted."""
-    before: dict[str, int] | None = None
-    for _ in range(arguments.count) if arguments.count else iter(int, 1):
-        stats = daemon.call("Stats")["stats"]
-        if before is not None:
-            rates = "  ".join(
-                f"{key} {(stats[key] - before[key]) / arguments.interval:.0f}/s"
-                for key in ("packets", "answers", "bad", "refused")
-            )
-            print(f"{time.strftime('%H:%M:%S')}  {rates}  wins names {stats['wins names']}", flush=True)
-        before = stats
-        time.sleep(arguments.interval)
-    return {}
-
-
 # ---- how the answers look
 
 
@@ -239,6 +219,10 @@ def _show_status(answer: Any) -> Iterator[str]:
         yield f"WINS client of {server['server']} [{server['tag']}]: {server['registered']} names{dead}"
     conflicts = f", in conflict with {', '.join(status['conflicts'])}" if status["conflicts"] else ""
     yield f"{status['names']} names held{conflicts}"
+    if status["master_of"]:
+        yield f"master browser of {', '.join(status['master_of'])}"
+    if status["domain_master"]:
+        yield f"domain master browser of {status['workgroup']}"
 
 
 def _show_names(answer: Any) -> Iterator[str]:
@@ -267,7 +251,12 @@ def _show_pairs(answer: Any) -> Iterator[str]:
         yield f"{key} {value}"
 
 
-NOW = {"requests under way": "requests", "wins names": "wins_names", "own names": "names"}
+NOW = {
+    "requests under way": "requests",
+    "wins names": "wins_names",
+    "own names": "names",
+    "servers known": "servers",
+}
 """of the figures of Stats, those that are how it is now; the others count"""
 
 
@@ -341,6 +330,10 @@ def _take_prometheus(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--prometheus", action="store_true", help="print Prometheus' text format")
 
 
+def _take_group(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("group", nargs="?", help="only this workgroup")
+
+
 def _take_level(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("level", nargs="?", type=int, help="nmbd's levels: 3 and above log everything")
 
@@ -367,7 +360,7 @@ def _take_top(parser: argparse.ArgumentParser) -> None:
     add("-d", "--delay", "-i", "--interval", dest="interval", type=float, default=1.0, metavar="SECONDS",
         help="seconds between looks (1)")  # fmt: skip
     add("-n", "--iterations", "-c", "--count", dest="count", type=int, default=0, metavar="N",
-        help="so many looks")  # fmt: skip
+        help="end after so many looks (1 unless on a terminal)")  # fmt: skip
 
 
 VERBS = {
@@ -405,12 +398,20 @@ VERBS = {
         _take_owner,
     ),
     "stats": Verb(_stats, _show_stats, "counters since the start", _take_prometheus),
-    "top": Verb(_top, _no_lines, "packets per second, as it happens", _take_top),
+    "browse": Verb(nmbctl_browse.browse, nmbctl_browse.show_browse, "workgroups and servers", _take_group),
+    "elections": Verb(
+        nmbctl_browse.elections, nmbctl_browse.show_elections, "who is master browser, and what we are"
+    ),
+    "force-election": Verb(
+        nmbctl_browse.force_election, nmbctl_browse.show_forced, "hold an election on every network"
+    ),
+    "top": Verb(
+        nmbctl_browse.top, _no_lines, "masters, workgroups, servers and rates, as it happens", _take_top
+    ),
     "ping": Verb(_ping, _show_ping, "is it there?"),
     "debug": Verb(_debug, _show_values, "log everything (3 and above) or no longer", _take_level),
     "reload": Verb(_reload, _no_lines, "read the configuration again", lambda parser: None),
     "reload-config": Verb(_reload, _no_lines, "the same, by smbcontrol's name"),
-    "force-election": Verb(_force_election, _no_lines, "not in this version"),
     "send-packet": Verb(_send_packet, _show_values, "send a packet from port 137 or 138", _take_packet),
     "send-mailslot": Verb(
         _send_mailslot, _show_values, "write into a mailslot of a host or group", _take_mailslot

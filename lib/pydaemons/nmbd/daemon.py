@@ -26,6 +26,7 @@ from pydaemons.kit.treewatch import TreeWatch
 from pydaemons.kit.varlink import Interface as ControlInterface
 from pydaemons.kit.varlink import Value
 from pydaemons.netbios.node import views
+from pydaemons.netbios.node.browsesync import FetchList
 from pydaemons.netbios.node.events import (
     CloseLink,
     FindAccount,
@@ -37,7 +38,9 @@ from pydaemons.netbios.node.events import (
     RunHook,
     SendLink,
     StopRequested,
+    WriteBrowseList,
 )
+from pydaemons.netbios.node.localmaster import Role
 from pydaemons.netbios.node.node import Node
 from pydaemons.netbios.node.subnet import Interface
 from pydaemons.netbios.node.winsdb import WinsDb
@@ -47,6 +50,7 @@ from pydaemons.nmbd.files import Files, take_handover
 from pydaemons.nmbd.hooks import Hooks
 from pydaemons.nmbd.interfaces import Watch, find, host_name
 from pydaemons.nmbd.listeners import DATAGRAM_SERVICE, Listeners
+from pydaemons.nmbd.listfetch import ListFetcher
 from pydaemons.nmbd.localpackets import SOCKET as UNEXPECTED
 from pydaemons.nmbd.localpackets import LocalPackets
 from pydaemons.nmbd.lookups import Lookups
@@ -62,6 +66,7 @@ SETTLE = 0.05
 """Seconds that news of interfaces are gathered before the list is read."""
 FAREWELL = 3.0
 """Seconds the node has to release its names."""
+OWN_CACHE = "/var/cache/pynmbd"
 
 
 class PynmbdDaemon(Daemon):
@@ -164,6 +169,11 @@ class PynmbdDaemon(Daemon):
         driver.on(FindAccount, self._lookups.find_account)
         driver.on(RunHook, lambda effect, now: self._hooks.run(effect.arguments))
         driver.on(Leave, self._node_left)
+        self._lists = ListFetcher(driver.post)
+        driver.on(FetchList, lambda effect, now: self._lists.fetch(effect, self.node.settings.charset))
+        driver.on(
+            WriteBrowseList, lambda effect, now: self._files.write_browse_list(effect, self._browse_folder())
+        )
         self._tree = TreeWatch(
             self.configuration.tunables, self.name, driver.loop, log=shell.log, changed=self._written
         )
@@ -199,6 +209,7 @@ class PynmbdDaemon(Daemon):
         now = read_clock()
         self._local.limit = self.configuration.smb.unexpected_clients
         self.node.handle(Reconfigured(node_settings), now)
+        self.node.browser.rewrite()
         self._partners_moving = asyncio.ensure_future(self._have_partners())
         self._files.load_lmhosts(self._shell.arguments.hosts)
         self._scan(now)
@@ -227,6 +238,11 @@ class PynmbdDaemon(Daemon):
         parts.append(f"{len(node.names)} names")
         if node.wins is not None:
             parts.append(f"WINS server with {len(node.db)} names")
+        mastered = [place for place in node.browser.places.values() if place.role is Role.MASTER]
+        if mastered:
+            parts.append(f"master browser of {', '.join(each.subnet.interface.name for each in mastered)}")
+        if node.browser.domain.is_held:
+            parts.append("domain master browser")
         rivals = {holding.rival for holding in node.names if holding.rival}
         if rivals:
             parts.append(f"names in conflict with {', '.join(sorted(rivals))}")
@@ -243,6 +259,7 @@ class PynmbdDaemon(Daemon):
         self._partners.close()
         await self._local.close()
         await self._hooks.stop()
+        await self._lists.stop()
         self._lookups.close()
         if self._store is not None:
             self._store.close()
@@ -279,6 +296,14 @@ class PynmbdDaemon(Daemon):
     def shutdown(self) -> None:
         """As SIGTERM."""
         self._driver.leave(0, "asked to by pynmbctl")
+
+    def _browse_folder(self) -> str:
+        """Where browse.dat goes: where the configuration says that smbd looks, if we may write there, or else
+        our own folder, to which a link may lead (units/pynmbd.service.d)."""
+        said = self.configuration.smb.cache_directory
+        if said and os.access(said, os.W_OK | os.X_OK):
+            return said
+        return self._shell.arguments.cache_dir or os.environ.get("CACHE_DIRECTORY", OWN_CACHE)
 
     # ---- sockets and networks
 

@@ -19,6 +19,7 @@ from pydaemons.kit.log import Log
 from pydaemons.netbios import name
 from pydaemons.netbios.codes import ACTIVE, PERMANENT, Suffix
 from pydaemons.netbios.node import handover, lmhosts, winsdat, winsdb
+from pydaemons.netbios.node.events import WriteBrowseList
 from pydaemons.netbios.node.handover import Handover
 from pydaemons.netbios.node.names import ANSWERED
 from pydaemons.netbios.node.node import Node
@@ -133,6 +134,7 @@ class Files:
         self._namelist = f"{run_dir}/namelist.debug"
         self._wins_dat = f"{state_dir}/wins.dat"
         self._dumped: object = None
+        self._unwritable = ""
         self._dumping: asyncio.Task[None] | None = None
 
     def load_lmhosts(self, file: str | None) -> None:
@@ -197,6 +199,18 @@ class Files:
     def dump_namelist(self) -> None:
         """Write namelist.debug."""
         self._write(self._namelist, namelist(self._node, now().wall))
+
+    def write_browse_list(self, effect: WriteBrowseList, folder: str) -> None:
+        """Replace browse.dat. What cannot be written is said once."""
+        path = f"{folder}/browse.dat"
+        try:
+            write(path, iter([effect.text]))
+        except OSError as error:
+            if path != self._unwritable:
+                self._log.warning(f"{path}: {error.strerror}; smbd lists no servers")
+            self._unwritable = path
+        else:
+            self._unwritable = ""
 
     def write_pid_file(self, file: str | None) -> None:
         """Note our process id."""

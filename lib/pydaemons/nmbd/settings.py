@@ -18,10 +18,11 @@ from pydaemons.netbios.node.settings import Logon, Partner, WinsServer
 from pydaemons.netbios.node.settings import Settings as NodeSettings
 from pydaemons.netbios.node.tunables import NetbiosTunables
 from pydaemons.nmbd import smbconf
+from pydaemons.nmbd.browsing import Auto, RemoteMasters, browsing
 from pydaemons.nmbd.smbconf import Include
 from pydaemons.tunables.conf import Assignment, Problem, Severity
 from pydaemons.tunables.declare import Configuration, Settings, setting
-from pydaemons.tunables.kinds import Address, Bool, Int, List, Refused, Text, quote
+from pydaemons.tunables.kinds import Address, Bool, Int, List, Path, Refused, Text, quote
 from pydaemons.tunables.layers import Resolved
 
 DEEPEST_INCLUDE = 8
@@ -129,6 +130,43 @@ class Global(Settings, section="global"):
     dns_proxy = setting(
         Bool(), True, doc="WINS server: look host names up in the DNS when nobody registered them."
     )
+    server_string = setting(
+        Text(255), "pynmbd %v", doc="Comment shown beside our name in lists of servers; %h is the host name."
+    )
+    local_master = setting(Bool(), True, doc="Stand in elections of our networks' master browsers.")
+    preferred_master = setting(
+        Auto(), "auto", doc="Hold an election when we come to a network. auto: if domain master."
+    )
+    domain_master = setting(
+        Auto(),
+        "auto",
+        doc="Be the domain master browser, which joins the lists of all networks of our workgroup. auto: if "
+        "domain logons.",
+    )
+    enhanced_browsing = setting(
+        Bool(), True, doc="As domain master, exchange workgroups with all domain masters WINS knows."
+    )
+    lm_announce = setting(
+        Auto(), "auto", doc="Announce us to LAN Manager hosts too. auto: once one was heard."
+    )
+    remote_announce = setting(
+        RemoteMasters(groups=True),
+        "",
+        doc="Far networks (broadcast or master's ADDRESS, or ADDRESS/WORKGROUP) we announce ourselves to.",
+    )
+    remote_browse_sync = setting(
+        RemoteMasters(groups=False),
+        "",
+        doc="Masters (or broadcast addresses) of far networks that lists are exchanged with.",
+    )
+    time_server = setting(Bool(), False, doc="Say that we can be asked for the time.")
+    host_msdfs = setting(Bool(), True, doc="Say that we serve DFS.")
+    cache_directory = setting(
+        Path(empty=True),
+        "",
+        doc="Folder of browse.dat, where smbd looks for it. Empty, or may not be written: our own cache "
+        "folder.",
+    )
     dos_charset = setting(Text(32, empty=False), "CP850", doc="Code page of names on the wire.")
     domain_logons = setting(
         Bool(),
@@ -224,6 +262,7 @@ class PynmbdConfiguration(Configuration):
             wins_proxy=smb.wins_proxy,
             dns_proxy=smb.dns_proxy,
             wins_hook=tuple(shlex.split(smb.wins_hook)),
+            browsing=browsing(smb, expanded(smb.server_string), is_controller=self._logon() is not None),
             logon=self._logon(),
         )
 

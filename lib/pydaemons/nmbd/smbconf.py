@@ -41,25 +41,32 @@ ALIASES = {
     "initlogondelayedhosts": "init_logon_delayed_hosts",
     "nmbd_proxy_logon:cldap_server": "cldap_server",
     "cldapserver": "cldap_server",
+    "serverstring": "server_string",
+    "localmaster": "local_master",
+    "preferredmaster": "preferred_master",
+    "prefmaster": "preferred_master",
+    "domainmaster": "domain_master",
+    "enhancedbrowsing": "enhanced_browsing",
+    "lmannounce": "lm_announce",
+    "remoteannounce": "remote_announce",
+    "remotebrowsesync": "remote_browse_sync",
+    "timeserver": "time_server",
+    "hostmsdfs": "host_msdfs",
+    "cachedirectory": "cache_directory",
     "nmbd:unexpected_clients": "unexpected_clients",
     "unexpectedclients": "unexpected_clients",
 }
 """Parameters kept in [global], by their bare spelling."""
-TUNABLES = {"maxttl": "max_ttl", "minwinsttl": "min_wins_ttl", "maxwinsttl": "max_wins_ttl"}
+TUNABLES = {
+    "maxttl": "max_ttl",
+    "minwinsttl": "min_wins_ttl",
+    "maxwinsttl": "max_wins_ttl",
+    "oslevel": "os_level",
+    "lminterval": "lm_interval",
+}
 """Parameters that are keys of net.netbios too."""
 UNSUPPORTED = frozenset(
     (
-        "oslevel",
-        "localmaster",
-        "preferredmaster",
-        "prefmaster",
-        "domainmaster",
-        "enhancedbrowsing",
-        "remoteannounce",
-        "remotebrowsesync",
-        "lmannounce",
-        "lminterval",
-        "timeserver",
         "clusteraddresses",
         "nbtport",
     )

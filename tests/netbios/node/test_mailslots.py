@@ -148,6 +148,7 @@ def test_bad_packets_and_frames_are_counted(ether, alpha, host):
 def test_a_write_goes_to_the_network_or_to_one_host(ether, alpha, host):
     subnet = alpha.node.subnets.all[0]
     slots = alpha.node.mailslots
+    ether.seen.clear()
     slots.send(subnet, BROWSE, b"all", source=wire("ALPHA#00"), destination=wire("GRP#1d"))
     slots.send(
         *(subnet, BROWSE, b"one"),

@@ -12,7 +12,7 @@ from pydaemons.netbios.nspacket import Packet
 
 
 def sent(ether: Ether, opcode: int, text: str) -> list[tuple[float, Packet]]:
-    packets = [(to, nspacket.unpack(data)) for _, to, data in ether.seen]
+    packets = [(to, nspacket.unpack(data)) for _, to, data in ether.seen if to.port == 137]
     return [
         (to, packet)
         for to, packet in packets

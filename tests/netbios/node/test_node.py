@@ -68,8 +68,12 @@ def test_the_short_way_and_the_long_way_of_a_registration_give_the_same_answer(o
 def test_an_idle_node_is_woken_for_nothing():
     ether = Ether()
     station = ether.add(Settings("ALPHA"), "10.0.0.1")
-    ether.run(5)
-    assert station.node.deadline() is None
+    ether.run(7200)
+    began, wakes = ether.mono, 0
+    while ether.mono < began + 3600:
+        ether.run(max(station.node.deadline() - ether.mono, 0.001))
+        wakes += 1
+    assert wakes <= 40  # as the master it is, it announces itself and its group
 
 
 def test_the_short_way_and_the_long_way_of_a_denial_give_the_same_answer():
@@ -90,7 +94,7 @@ def test_a_new_port_waits_for_a_restart_as_the_socket_does():
     station.node.tunables.set("nmb_port", "5137", "test")
     ether.tell(station, TunableChanged("net.netbios.nmb_port", 137, 5137))
     ether.run(2)
-    assert {to.port for _, to, _ in ether.seen} == {137}
+    assert {to.port for _, to, _ in ether.seen} - {138} == {137}
 
 
 def test_our_own_broadcasts_that_come_back_are_not_counted_as_refused():

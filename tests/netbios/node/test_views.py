@@ -92,8 +92,8 @@ def test_the_counters_count():
     ether, station = server()
     host = ether.host("10.0.0.9")
     before = ask(ether, station, "stats")
-    host.ask(query("WINS#20"), "10.0.0.1")
-    host.ask(b"", "10.0.0.1")
+    host.ask(query("WINS#20"), "10.0.0.1", 0.01)
+    host.ask(b"", "10.0.0.1", 0.01)
     after = ask(ether, station, "stats")
     assert after["packets"] - before["packets"] == 2
     assert after["answers"] - before["answers"] == 1
@@ -104,6 +104,7 @@ def test_a_mailslot_is_written_to_on_all_networks_or_at_one_host():
     ether = Ether()
     station = ether.add(Settings("ALPHA"), "10.0.0.1", "10.0.1.1")
     ether.run(2)
+    ether.seen.clear()
     told = {"destination": "GRP#1e", "mailslot": r"\MAILSLOT\BROWSE", "data": "0102"}
     assert ask(ether, station, "send-mailslot", **told) == {"sent": 2, "to": ["10.0.0.255", "10.0.1.255"]}
     assert ask(ether, station, "send-mailslot", **told, to="10.0.1.9")["to"] == ["10.0.1.9"]
@@ -134,5 +135,6 @@ def test_a_mailslot_is_written_to_on_all_networks_or_at_one_host():
 def test_a_write_that_cannot_be_sent_is_refused_with_the_reason(wrong, said):
     ether = Ether()
     station = ether.add(Settings("ALPHA"), "10.0.0.1")
+    ether.seen.clear()
     told = {"destination": "GRP#1e", "mailslot": r"\MAILSLOT\BROWSE", "data": "0102"} | wrong
     assert said in ask(ether, station, "send-mailslot", **told)["error"]

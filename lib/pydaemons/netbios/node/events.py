@@ -32,6 +32,12 @@ WINS_NO_HOOK = "3d3bd52d1808120df052a7cb7e43c370"
 
 PARTNER_LOST = "602e600ba90a4082aef81e7c1ddd3cb0"
 """MESSAGE_ID: A WINS partner cannot be reached or does not do its part."""
+BROWSER_ROLE = "2f0c1d4b9a5e4c6f8d7b3a1e6c5f4d20"
+"""MESSAGE_ID: We became master browser of a network or domain, or are it no more."""
+BROWSER_IGNORED = "7b1e9c3a5d2f4e8896a0c4d1f3b7e5a2"
+"""MESSAGE_ID: A host that wins elections without taking office is ignored for a while."""
+BROWSE_SYNC_FAILED = "c4a8f1d60e3b4b7f95d2e6a1b8c3f709"
+"""MESSAGE_ID: Another master's list could not be fetched."""
 
 
 class Say(Protocol):
@@ -178,6 +184,13 @@ class RunHook(Effect):
     """Run a program with exactly these arguments, no shell, and do not wait for it."""
 
     arguments: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WriteBrowseList(Effect):
+    """Replace browse.dat, where smbd reads it, by this text."""
+
+    text: str
 
 
 @dataclass(frozen=True, slots=True)

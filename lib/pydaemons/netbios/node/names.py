@@ -93,7 +93,8 @@ class Holding:
 
 
 class NameTable:
-    """Our names on all networks. `changed` is called when what is answered changes."""
+    """Our names on all networks. `changed` is called when what is answered changes, `moved` when a claim
+    came to its end."""
 
     def __init__(
         self,
@@ -101,9 +102,11 @@ class NameTable:
         *,
         changed: Callable[[], None],
         log: Say,
+        moved: Callable[[Holding, Now], None] = lambda holding, now: None,
     ) -> None:
         self._exchanges = exchanges
         self._changed = changed
+        self._moved = moved
         self._log = log
         self._held: dict[Subnet, dict[bytes, Holding]] = {}
         self._again: Timers[tuple[Subnet, bytes]] = Timers()
@@ -155,7 +158,7 @@ class NameTable:
             return True
 
         def silence(now: Now) -> None:
-            self._unopposed(holding)
+            self._unopposed(holding, now)
 
         holding.exchange = self._exchanges.start(
             lambda id_: self._request(Opcode.REGISTRATION, id_, holding, recursion_desired=True),
@@ -231,8 +234,9 @@ class NameTable:
             )
             self._again.set((holding.subnet, holding.own.wire), now.mono + CLAIM_AGAIN)
         self._changed()
+        self._moved(holding, now)
 
-    def _unopposed(self, holding: Holding) -> None:
+    def _unopposed(self, holding: Holding, now: Now) -> None:
         holding.exchange = None
         holding.state = NEXT[holding.state, Event.UNOPPOSED]
         if holding.state is State.OWNED:
@@ -242,6 +246,7 @@ class NameTable:
             to = Address(holding.subnet.interface.broadcast, self._exchanges.port)
             self._exchanges.send(demand, to, source=holding.subnet.interface.address)
         self._changed()
+        self._moved(holding, now)
 
     def _stop(self, holding: Holding) -> None:
         if holding.exchange is not None:

@@ -8,7 +8,7 @@ for everything else. What comes in on port 138 goes to `mailslots`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import IPv4Network
 from struct import Struct
 from typing import Protocol
@@ -20,6 +20,9 @@ from pydaemons.engine.protocol import Now, Origin
 from pydaemons.netbios import name
 from pydaemons.netbios.codes import GROUP, Opcode
 from pydaemons.netbios.node import views
+from pydaemons.netbios.node.browseground import Ground
+from pydaemons.netbios.node.browser import Browser
+from pydaemons.netbios.node.browsesync import ListFetched
 from pydaemons.netbios.node.events import (
     AccountFound,
     Asked,
@@ -94,7 +97,12 @@ class Node:
         self._entropy = entropy
         self.exchanges = Exchanges(entropy)
         self.exchanges.port = tunables.nmb_port  # a new one takes effect at restart, as the socket does
-        self.names = NameTable(self.exchanges, changed=self._names_changed, log=self._log)
+        self.names = NameTable(
+            self.exchanges,
+            changed=self._names_changed,
+            log=self._log,
+            moved=self._name_moved,
+        )
         self.db = WinsDb() if db is None else db
         self.wins: WinsServer | None = None
         self.replication: Replication | None = None
@@ -141,7 +149,23 @@ class Node:
         self.logons = Logons(
             self.mailslots, settings, entropy=entropy, emit=self._effects.append, log=self._log
         )
-        self._timed: list[Timed] = [self.exchanges, self.names, self.client, self.logons]
+        self.browser = Browser(
+            Ground(
+                settings,
+                tunables,
+                entropy=entropy,
+                subnets=self.subnets,
+                names=self.names,
+                exchanges=self.exchanges,
+                client=self.client,
+                mailslots=self.mailslots,
+                wins=lambda: self.wins,
+                emit=self._effects.append,
+                log=self._log,
+            ),
+            names_changed=lambda subnet, now: self._claim_wanted(subnet, now, {}),
+        )
+        self._timed: list[Timed] = [self.exchanges, self.names, self.client, self.logons, self.browser]
         self._before = before
         self._stop_at: float | None = None
         self._stop_left = STOP_REPEATS
@@ -157,6 +181,10 @@ class Node:
             datagrams=lambda: self.mailslots.counts.received,
             datagrams_sent=lambda: self.mailslots.counts.sent,
             bad_datagrams=lambda: self.mailslots.counts.bad,
+            browse_entries=lambda: int(self.browser.stats()["servers known"]),
+            masterships=self.browser.masterships,
+            elections=lambda: int(self.browser.stats()["elections"]),
+            browser_frames=lambda: self.browser.hearing.counts.frames,
         )
 
     # ---- the packet path
@@ -307,6 +335,8 @@ class Node:
                 self._link(event, now)
             case Awaited(ids):
                 self.local.awaited = ids
+            case ListFetched():
+                self.browser.fetched(event, now)
             case StopRequested():
                 self._stop(now)
             case ClockStepped(by):
@@ -365,17 +395,9 @@ class Node:
             before = None
         self.client.configure(settings, addresses, now, before=before)
         inherited = {} if before is None else before.held
-        wanted = {own.wire: own for own in settings.names() if settings.broadcast and not own.wins_only}
+        self.browser.configure(settings, inherited, now)
         for subnet in self.subnets.all:
-            held = {holding.own.wire: holding.own for holding in self.names.on(subnet)}
-            for wire in held.keys() - wanted.keys():
-                self.names.release(subnet, wire)
-            for wire, own in wanted.items():
-                was_group, since = inherited.get((subnet.interface.address, wire), (None, 0.0))
-                if was_group is own.group:
-                    self.names.inherit(subnet, own, since)
-                elif held.get(wire) != own:
-                    self.names.claim(subnet, own, now)
+            self._claim_wanted(subnet, now, inherited)
         self._retune()
 
     def _replicate(self, now: Now) -> None:
@@ -406,6 +428,26 @@ class Node:
             )
         self.replication.configure(settings.partners, address, now)
 
+    def _claim_wanted(
+        self, subnet: Subnet, now: Now, inherited: Mapping[tuple[str, bytes], tuple[bool, float]]
+    ) -> None:
+        """Claim and release until our names on a network are those we shall have there."""
+        settings = self.settings
+        names = (*settings.names(), *self.browser.wanted(subnet)) if settings.broadcast else ()
+        wanted = {own.wire: own for own in names if not own.wins_only}
+        held = {holding.own.wire: holding.own for holding in self.names.on(subnet)}
+        for wire in held.keys() - wanted.keys():
+            self.names.release(subnet, wire)
+        for wire, own in wanted.items():
+            was_group, since = inherited.get((subnet.interface.address, wire), (None, 0.0))
+            if was_group is own.group:
+                self.names.inherit(subnet, own, since)
+            elif held.get(wire) != own:
+                self.names.claim(subnet, own, now)
+
+    def _name_moved(self, holding: Holding, now: Now) -> None:
+        self.browser.named(holding, now)
+
     def hand_over(self, now: Now) -> Handover:
         """What the process that takes our place should know."""
         held = {
@@ -426,6 +468,8 @@ class Node:
         self._allow = _networks(tunables.allow) + _networks(self.client.hosts())
         self._wins_allow = _networks(tunables.wins_allow) if self.settings.wins_support else ()
         self._dgram_allow = _networks(tunables.dgram_allow)
+        if self.settings.browsing.domain_master and not self.settings.wins_support:
+            self._wins_allow = self._dgram_allow  # far masters ask who the domain master is (rules)
         if self.wins is not None:
             self.wins.retune()
         self._sources.clear()
@@ -466,6 +510,7 @@ class Node:
         for subnet in self.subnets.all:
             for holding in list(self.names.on(subnet)):
                 self.names.release(subnet, holding.own.wire)
+        self.browser.farewell()
         self._stop_left -= 1
         self._stop_at = now.mono + (STOP_INTERVAL if self._stopping or told else 0.0)
 

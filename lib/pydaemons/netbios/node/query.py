@@ -12,7 +12,7 @@ from __future__ import annotations
 from struct import Struct
 
 from pydaemons.netbios import name, nspacket
-from pydaemons.netbios.codes import CONFLICT, LONGEST_DATAGRAM
+from pydaemons.netbios.codes import CONFLICT, LONGEST_DATAGRAM, Suffix
 from pydaemons.netbios.node.names import ANSWERED, NameTable, State
 from pydaemons.netbios.node.settings import Settings
 from pydaemons.netbios.node.subnet import Subnet
@@ -82,6 +82,17 @@ class Answers:
             return None
         data = b"".join([_NB.pack(flags, address) for address in addresses])
         return ANSWERED_QUERY + wire + NB_IN + _TTL_LENGTH.pack(self.ttl, len(data)) + data
+
+    def brief_status(self, subnet: Subnet) -> bytes:
+        """As `status`, of what a far master wants to know: the host, and that it is domain master."""
+        settings = self._settings
+        suffixes = (Suffix.WORKSTATION, Suffix.SERVER)
+        wires = [settings.wire(settings.netbios_name, suffix) for suffix in suffixes]
+        wires.append(settings.wire(settings.workgroup, Suffix.DOMAIN_MASTER))
+        held = [holding for wire in wires if (holding := self._names.find(subnet, wire)) is not None]
+        shown = [StatusName(name.label_of(each.own.wire), settings.status_flags(each.own)) for each in held]
+        data = nspacket.pack_status(Status(tuple(shown), Statistics()))
+        return _TTL_LENGTH.pack(0, len(data)) + data
 
     def status(self, subnet: Subnet) -> bytes:
         """The record of a node status answer behind its type and class: our names, the main one first, then

@@ -13,7 +13,7 @@ from ipaddress import IPv4Address
 from pydaemons.engine.effects import Effect, Level
 from pydaemons.engine.protocol import Now, Origin
 from pydaemons.netbios import name, nspacket
-from pydaemons.netbios.codes import BROADCAST, GROUP, RECURSION_DESIRED, Opcode, Rcode, RecordType
+from pydaemons.netbios.codes import BROADCAST, GROUP, RECURSION_DESIRED, Opcode, Rcode, RecordType, Suffix
 from pydaemons.netbios.node.claim import Claim, claim_of
 from pydaemons.netbios.node.events import NAME_CLAIMED, NAME_DEMANDED, Say
 from pydaemons.netbios.node.exchange import Exchanges
@@ -31,6 +31,10 @@ from pydaemons.wire.errors import WireError
 
 _CLAIMS = frozenset((Opcode.REGISTRATION, Opcode.MULTIHOMED, Opcode.REFRESH, Opcode.REFRESH_9))
 _REFRESHES = frozenset((Opcode.REFRESH, Opcode.REFRESH_9))
+
+
+FAR_RATE = 20.0
+"""Node status answers per second to hosts beyond our networks, all together."""
 
 
 class Counts:
@@ -82,6 +86,8 @@ class Rules:
         self._local = local
         self._proxy = WinsProxy(emit=emit, query=client.query, answer=self._proxied_answer)
         self._log = log
+        self._far_tokens = FAR_RATE
+        self._far_filled = 0.0
 
     def receive(self, data: bytes, origin: Origin, source: Source, now: Now) -> bytes | None:
         """Any packet."""
@@ -94,7 +100,8 @@ class Rules:
             self._response(packet, data, origin, now)
             return None
         broadcast = packet.flags & BROADCAST != 0
-        if source.standing is Standing.WINS and (self.wins is None or broadcast):
+        far = source.standing is Standing.WINS
+        if far and (broadcast or (self.wins is None and packet.opcode != Opcode.QUERY)):
             self.counts.refused += 1
             return None
         opcode = packet.opcode
@@ -135,12 +142,15 @@ class Rules:
         full = source.standing is Standing.FULL and subnet is not None
         if question.kind == RecordType.NBSTAT:
             if not full or subnet is None:
-                return None
+                return self._far_status(id_, wire, subnet, now)
             ours = self._find_own(subnet, wire)
             if ours is None and wire != name.ANY:
                 return None
             return id_ + answered_status(wire, self._answers.status(subnet))
         if question.kind != RecordType.NB:
+            return None
+        if not full and self.wins is None:
+            self.counts.refused += 1
             return None
         broadcast = packet.flags & BROADCAST != 0
         wins_asked = bool(packet.flags & RECURSION_DESIRED) and not broadcast
@@ -159,6 +169,23 @@ class Rules:
         if wins_asked:
             return None
         return nspacket.negative_query_answer(packet.id, wire, Rcode.NAM_ERR, asked=packet.flags)
+
+    def _far_status(self, id_: bytes, wire: bytes, subnet: Subnet | None, now: Now) -> bytes | None:
+        """Masters of far networks ask the domain master for its name before they report to it. They are told
+        that much and seldom: the answer is three times the question."""
+        if subnet is None or not self.settings.browsing.domain_master:
+            self.counts.refused += 1
+            return None
+        domain = self.settings.wire(self.settings.workgroup, Suffix.DOMAIN_MASTER)
+        if wire not in (domain, name.ANY) or self.names.find(subnet, domain) is None:
+            return None
+        self._far_tokens = min(FAR_RATE, self._far_tokens + (now.mono - self._far_filled) * FAR_RATE)
+        self._far_filled = now.mono
+        if self._far_tokens < 1.0:
+            self.counts.refused += 1
+            return None
+        self._far_tokens -= 1.0
+        return id_ + answered_status(wire, self._answers.brief_status(subnet))
 
     def _find_own(self, subnet: Subnet, wire: bytes) -> bytes | None:
         """The name of ours that is meant, also when it was spelled in lower case."""

@@ -47,6 +47,35 @@ class Partner:
 
 
 @dataclass(frozen=True, slots=True)
+class RemoteMaster:
+    """A far network's master to announce ourselves to (smb.conf: remote announce); no group: our own."""
+
+    host: str
+    group: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Browsing:
+    """What the configuration says about browsing."""
+
+    comment: str = ""
+    """Shown beside our name in lists."""
+    server_type: int = 0x809A03
+    """browse.ServerType bits of what we offer, offices apart: workstation, server, printers, Unix, NT, NT
+    server, DFS, as Samba's hosts have them."""
+    local_master: bool = True
+    """Stand in elections."""
+    preferred_master: bool = False
+    domain_master: bool = False
+    enhanced: bool = True
+    """Exchange groups with all domain masters WINS knows."""
+    lm_announce: bool | None = None
+    """None: once a LAN Manager host was heard."""
+    remote_announce: tuple[RemoteMaster, ...] = ()
+    remote_sync: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class OwnName:
     """A name this node claims."""
 
@@ -76,6 +105,7 @@ class Settings:
     partners: tuple[Partner, ...] = ()
     wins_address: str = ""
     """By which partners know us; empty: our first address."""
+    browsing: Browsing = Browsing()
     broadcast: bool = True
     """Claim names on broadcast networks (P nodes do not)."""
 
@@ -108,6 +138,8 @@ class Settings:
         found.append(OwnName(self.wire(self.workgroup, Suffix.ELECTION), group=True))
         if self.logon is not None:
             found.append(OwnName(self.wire(self.workgroup, Suffix.DOMAIN_CONTROLLERS), group=True))
+        if self.browsing.domain_master:
+            found.append(OwnName(self.wire(self.workgroup, Suffix.DOMAIN_MASTER), group=False))
         return tuple(dict.fromkeys(found))
 
     def silent_names(self) -> frozenset[bytes]:

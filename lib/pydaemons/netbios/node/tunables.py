@@ -119,6 +119,42 @@ class NetbiosTunables(Tunables, prefix="net.netbios"):
         doc="""WINS replication: how long a partner's record is believed without having been seen again. After
         half of it everything the owner has is asked for once more.""",
     )
+    os_level = tunable(
+        Int(0, 255),
+        20,
+        doc="""What we have to say for ourselves in elections of master browsers: the higher
+        wins (smb.conf: os level). Windows servers have 32, other Windows hosts 16.""",
+    )
+    announce_interval = tunable(
+        Seconds(10, 3600),
+        720,
+        doc="""Pause between announcements in the long run; the first ones follow each other
+        faster.""",
+    )
+    master_check = tunable(
+        Seconds(2, 3600),
+        20,
+        doc="""How often the local master browser is asked whether it is still there; when it
+        is not, a new one is elected.""",
+    )
+    browse_sync_interval = tunable(
+        Seconds(10, 86400),
+        900,
+        doc="""How often lists are exchanged with domain master and local masters of other
+        networks.""",
+    )
+    lm_interval = tunable(
+        Int(0, 86400, unit="seconds"),
+        60,
+        doc="""Pause between announcements to LAN Manager hosts; 0 for none (smb.conf: lm
+        interval).""",
+    )
+    max_browse_entries = tunable(
+        Int(16, 1_000_000),
+        10_000,
+        doc="""Hosts kept of each network, and told by other masters, at most; more are not
+        listed.""",
+    )
     names = state(Int(0, 2**31 - 1), doc="Own names held, over all interfaces.")
     wins_names = state(Int(0, 2**31 - 1), doc="WINS server: records in the database, in any state.")
     packets = state(Int(0, 2**63 - 1), doc="Packets received.")
@@ -129,6 +165,10 @@ class NetbiosTunables(Tunables, prefix="net.netbios"):
     bad_datagrams = state(
         Int(0, 2**63 - 1), doc="Packets on the datagram port that held no datagram or no mailslot write."
     )
+    browse_entries = state(Int(0, 2**31 - 1), doc="Hosts heard of by announcements or told by other masters.")
+    masterships = state(Int(0, 2**31 - 1), doc="Networks whose local master browser we are.")
+    elections = state(Int(0, 2**63 - 1), doc="Elections of master browsers we took part in.")
+    browser_frames = state(Int(0, 2**63 - 1), doc="Browser frames received.")
     refused_packets = state(
         Int(0, 2**63 - 1), doc="Packets dropped because of where they came from or how many."
     )

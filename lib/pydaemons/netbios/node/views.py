@@ -20,8 +20,9 @@ from pydaemons.netbios.codes import (
     meaning,
     node_letter,
 )
-from pydaemons.netbios.node import winsdb
+from pydaemons.netbios.node import browseviews, winsdb
 from pydaemons.netbios.node.events import DATAGRAM_KIND, NAME_KIND
+from pydaemons.netbios.node.localmaster import Role
 from pydaemons.netbios.node.winsdb import Member, Record, State
 from pydaemons.wire.errors import WireError
 
@@ -76,6 +77,10 @@ def _status(node: Node, arguments: Mapping[str, Any], now: Now) -> dict[str, Any
             for tag in node.client.tags.values()
         ],
         "names": len(node.names),
+        "master_of": [
+            place.subnet.interface.name for place in node.browser.places.values() if place.role is Role.MASTER
+        ],
+        "domain_master": node.browser.domain.is_held,
         "conflicts": sorted({holding.rival for holding in node.names if holding.rival}),
     }
 
@@ -271,6 +276,7 @@ def _stats(node: Node, arguments: Mapping[str, Any], now: Now) -> dict[str, Any]
         "logon answers": node.logons.counts.answered,
         "logon requests forwarded": node.logons.counts.forwarded,
         "controller silent": node.logons.counts.silent,
+        **node.browser.stats(),
     }
 
 
@@ -346,6 +352,7 @@ VERBS: dict[str, Callable[[Node, Mapping[str, Any], Now], dict[str, Any]]] = {
     "wins-pull": _wins_pull,
     "wins-push": _wins_push,
     "wins-forget": _wins_forget,
+    **browseviews.VERBS,
     "send-packet": _send_packet,
     "send-mailslot": _send_mailslot,
 }

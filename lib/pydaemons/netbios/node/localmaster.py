@@ -1,0 +1,378 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One network and its master browser: who it is, and being it. Read NEXT: it is the whole life of the office.
+
+Whoever wins an election (see election) claims two names, the group's <1d>, which is the office, and
+__MSBROWSE__, by which masters of all groups hear each other. Everybody else looks from time to time whether
+the master is still there: it is asked directly, and only when it is silent everybody is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum, auto
+
+from pydaemons.engine.effects import Level
+from pydaemons.engine.protocol import Now
+from pydaemons.engine.timers import Timers
+from pydaemons.netbios import browse
+from pydaemons.netbios.browse import ServerType
+from pydaemons.netbios.node import election
+from pydaemons.netbios.node.announce import Announcer
+from pydaemons.netbios.node.browseground import Ground
+from pydaemons.netbios.node.election import Candidacy, Standing
+from pydaemons.netbios.node.events import BROWSER_IGNORED, BROWSER_ROLE
+from pydaemons.netbios.node.names import Holding
+from pydaemons.netbios.node.names import State as NameState
+from pydaemons.netbios.node.serverlist import ServerList
+from pydaemons.netbios.node.settings import OwnName
+from pydaemons.netbios.node.subnet import Subnet
+
+FIRST_LOOK = (1.5, 4.0)
+"""Seconds after we came to a network: our own names are claimed by then."""
+STAND_AT_START = (1.5, 2.0)
+"""The same for a preferred master, which holds an election instead of looking."""
+OFFICE_WITHIN = (10.0, 14.0)
+"""Seconds a winner has to be heard of as master."""
+CLAIM_AGAIN = 3.0
+CLAIMS = 3
+"""The old master may need a moment to give <1d> up."""
+PROVOKE_EVERY = 60.0
+ANSWER_WITHIN = 10.0
+"""Seconds over which the answers to an AnnouncementRequest are spread; [MS-BRWS] section 3.2.5.1 has 30,
+which would keep a new master's list empty for as long."""
+
+
+class Role(Enum):
+    """What we are on a network."""
+
+    POTENTIAL = auto()
+    TAKING = auto()
+    """Elected, claiming the names."""
+    MASTER = auto()
+
+
+class Event(Enum):
+    """What may happen to it."""
+
+    WON = auto()
+    LOST = auto()
+    """Somebody better stands, or an administrator says so."""
+    NAMED = auto()
+    """<1d> is ours."""
+    REFUSED = auto()
+    """Somebody else has <1d>."""
+    RIVAL = auto()
+    """Another master announced itself."""
+
+
+NEXT = {
+    (Role.POTENTIAL, Event.WON): Role.TAKING,
+    (Role.POTENTIAL, Event.LOST): Role.POTENTIAL,
+    (Role.POTENTIAL, Event.NAMED): Role.POTENTIAL,
+    (Role.POTENTIAL, Event.REFUSED): Role.POTENTIAL,
+    (Role.POTENTIAL, Event.RIVAL): Role.POTENTIAL,
+    (Role.TAKING, Event.WON): Role.TAKING,
+    (Role.TAKING, Event.LOST): Role.POTENTIAL,
+    (Role.TAKING, Event.NAMED): Role.MASTER,
+    (Role.TAKING, Event.REFUSED): Role.POTENTIAL,
+    (Role.TAKING, Event.RIVAL): Role.TAKING,  # the names tell who it is
+    (Role.MASTER, Event.WON): Role.MASTER,
+    (Role.MASTER, Event.LOST): Role.POTENTIAL,
+    (Role.MASTER, Event.NAMED): Role.MASTER,
+    (Role.MASTER, Event.REFUSED): Role.POTENTIAL,
+    (Role.MASTER, Event.RIVAL): Role.POTENTIAL,
+}
+
+
+class Due(Enum):
+    """What a network's timers are for."""
+
+    LOOK = auto()
+    CLAIM = auto()
+
+
+class LocalMaster:
+    """One network. `changed` is called when our office changed."""
+
+    def __init__(
+        self, ground: Ground, subnet: Subnet, *, changed: Callable[[LocalMaster, Now], None]
+    ) -> None:
+        self.subnet = subnet
+        self.role = Role.POTENTIAL
+        self.servers = ServerList(lambda: ground.tunables.max_browse_entries)
+        """What was heard here."""
+        self.master = ""
+        """The master's name, as far as it is known; ours when we are it."""
+        self.master_host = ""
+        """And its address."""
+        self.since = 0.0
+        """When the role last changed (wall clock)."""
+        self.candidacy = Candidacy(
+            entropy=ground.entropy, standing=self.standing, send=self._stand, won=self._won
+        )
+        self._ground = ground
+        self._changed = changed
+        self._announcer = Announcer(ground, subnet)
+        self._timers: Timers[Due] = Timers()
+        self._claims = 0
+        self._looking = False
+        self._provoked: float | None = None
+
+    # ---- life
+
+    def begin(self, now: Now) -> None:
+        """We came to this network."""
+        ground = self._ground
+        self._announcer.begin(now.mono, is_master=False)
+        if ground.settings.browsing.preferred_master and ground.settings.browsing.local_master:
+            self._timers.set(Due.LOOK, now.mono + FIRST_LOOK[1] + OFFICE_WITHIN[1])
+            self.candidacy.call(STAND_AT_START, now)
+        else:
+            self._timers.set(Due.LOOK, now.mono + ground.entropy.uniform(*FIRST_LOOK))
+
+    def reconfigured(self, now: Now) -> None:
+        """Comment, type, level or the wish to be master may have changed."""
+        if not self._ground.settings.browsing.local_master:
+            self.candidacy.withdraw()
+            if self.role is not Role.POTENTIAL:
+                self.resign(now, "local master = no")
+        self.hurry(now, 1.0)
+
+    def inherit(self, now: Now) -> None:
+        """The process before us was master here, and its names are ours now."""
+        self.role = NEXT[NEXT[self.role, Event.WON], Event.NAMED]
+        self._take_office(now)
+
+    def farewell(self) -> None:
+        """We leave: take our names out of the list, and have the others elect a master if we were it."""
+        is_master = self.role is Role.MASTER
+        self._announcer.farewell(is_master=is_master)
+        if is_master:
+            self._ground.send(self.subnet, election.NOBODY, self._ground.election_wire)
+        self.candidacy.withdraw()
+        for due in Due:
+            self._timers.cancel(due)
+
+    def wanted(self) -> tuple[OwnName, ...]:
+        """The names the office needs."""
+        if self.role is Role.POTENTIAL:
+            return ()
+        return OwnName(self._ground.masters_wire, group=True), OwnName(self._ground.master_wire, group=False)
+
+    def type(self, offices: int = 0) -> int:
+        """Our type bits here; `offices` are those beyond this network."""
+        found = self._ground.base_type() | offices
+        if self.role is Role.MASTER:
+            found = (found & ~ServerType.POTENTIAL_BROWSER) | ServerType.MASTER_BROWSER
+        return found
+
+    # ---- what was heard
+
+    def hear_election(self, frame: browse.Election, host: str, now: Now) -> None:
+        """Somebody stands."""
+        if not self._ground.settings.browsing.local_master:
+            return
+        if self.candidacy.hear(frame, host, self._delay(), now):
+            self._step(Event.LOST, now)
+            self._look_later(now)
+
+    def hear_master(self, shown: str, host: str, type_: int, now: Now) -> None:
+        """Somebody announced itself as this network's master, or (type 0) that it leaves the office."""
+        if not type_:
+            if host == self.master_host or (shown == self.master and not self.master_host):
+                self.lose_master(now)
+        elif self.role is Role.MASTER:
+            if self.candidacy.may_start(now):
+                self._ground.log(
+                    Level.NOTICE,
+                    f"{self.subnet.interface.name}: {shown} ({host}) is master too: electing",
+                    BROWSER_ROLE,
+                )
+                self._step(Event.RIVAL, now)
+                self.candidacy.call(self._delay(), now)
+        else:
+            self._step(Event.RIVAL, now)
+            self._know(shown, host)
+
+    def lose_master(self, now: Now) -> None:
+        """The master said good-bye: elect one at once."""
+        self.master = self.master_host = ""
+        if self.role is Role.POTENTIAL and self.candidacy.may_start(now):
+            self._call(now)
+
+    def reset(self, command: int, now: Now) -> None:
+        """ResetBrowserState: an administrator's tool, or a master that thinks we are one too many."""
+        if command & browse.Reset.FORGET_LISTS:
+            self.servers.clear()
+            self._announcer.ask_all()
+        if (
+            command & browse.Reset.STEP_DOWN
+            and self.role is not Role.POTENTIAL
+            and self.candidacy.may_start(now)
+        ):
+            self.resign(now, "asked to by ResetBrowserState")
+
+    def named(self, holding: Holding, now: Now) -> None:
+        """A name of ours got on, or did not."""
+        if holding.own.wire != self._ground.master_wire or self.role is Role.POTENTIAL:
+            return
+        if holding.state is NameState.OWNED:
+            self._step(Event.NAMED, now)
+        elif holding.state is NameState.CONFLICT:
+            self._claims += 1
+            announced = self.master and self.master_host == holding.rival
+            if self.role is Role.TAKING and self._claims < CLAIMS and not announced:
+                self._timers.set(Due.CLAIM, now.mono + CLAIM_AGAIN)
+            else:
+                self.master_host = holding.rival
+                self._step(Event.REFUSED, now)
+
+    # ---- doing
+
+    def force(self, now: Now) -> None:
+        """An administrator wants an election."""
+        self._call(now)
+
+    def resign(self, now: Now, why: str) -> None:
+        """Give the office up and have the others elect."""
+        self._ground.log(Level.NOTICE, f"{self.subnet.interface.name}: master no longer: {why}", BROWSER_ROLE)
+        self._step(Event.LOST, now)
+        self._ground.send(self.subnet, election.NOBODY, self._ground.election_wire)
+        self._look_later(now)
+
+    def hurry(self, now: Now, within: float = ANSWER_WITHIN) -> None:
+        """Somebody new wants to hear of everybody."""
+        at = now.mono + self._ground.entropy.uniform(0.0, within)
+        self._announcer.hurry(at, is_master=self.role is Role.MASTER)
+
+    def tick(self, now: Now, offices: int) -> None:
+        """What is due."""
+        self.candidacy.tick(now)
+        self._announcer.tick(now, self.type(offices))
+        for due in self._timers.due(now.mono):
+            match due:
+                case Due.LOOK:
+                    self._look(now)
+                case Due.CLAIM:
+                    self._claim(now)
+
+    def deadline(self) -> float | None:
+        """When `tick` is wanted."""
+        times = (self.candidacy.deadline(), self._announcer.deadline(), self._timers.deadline())
+        return min((at for at in times if at is not None), default=None)
+
+    # ---- elections
+
+    def _delay(self) -> tuple[float, float]:
+        return election.POTENTIAL_DELAY if self.role is Role.POTENTIAL else election.MASTER_DELAY
+
+    def standing(self, now: Now) -> Standing:
+        """What we have to say for ourselves."""
+        ground = self._ground
+        browsing = ground.settings.browsing
+        level = election.criterion(
+            ground.tunables.os_level,
+            preferred=browsing.preferred_master,
+            domain_master=browsing.domain_master,
+        )
+        return Standing(election.VERSION, level, ground.uptime_ms(now), ground.label)
+
+    def _stand(self, frame: browse.Election) -> None:
+        self._ground.send(self.subnet, frame, self._ground.election_wire)
+
+    def _won(self, now: Now) -> None:
+        self._step(Event.WON, now)
+
+    def _call(self, now: Now) -> None:
+        """There is to be a master: stand, or, if that is not for us, have the others stand."""
+        if self._ground.settings.browsing.local_master:
+            self.candidacy.call(self._delay(), now)
+        elif self._provoked is None or now.mono >= self._provoked + PROVOKE_EVERY:
+            self._provoked = now.mono
+            self._ground.send(self.subnet, election.NOBODY, self._ground.election_wire)
+
+    # ---- looking
+
+    def _know(self, shown: str, host: str) -> None:
+        self.master, self.master_host = shown, host
+        self.candidacy.took_office()
+
+    def _look_later(self, now: Now) -> None:
+        """Somebody else shall be master: does it come to that?"""
+        self._timers.set(Due.LOOK, now.mono + self._ground.entropy.uniform(*OFFICE_WITHIN))
+
+    def _look(self, now: Now) -> None:
+        if self.role is not Role.POTENTIAL:
+            return
+        pause = self._ground.tunables.master_check * self._ground.entropy.uniform(0.9, 1.1)
+        self._timers.set(Due.LOOK, now.mono + pause)
+        if self.candidacy.state is not election.State.QUIET or self._looking:
+            return
+        self._looking = True
+        wire = self._ground.master_wire
+        if self.master_host and not self._ground.subnets.is_own(self.master_host):
+            self._ground.ask_host(self.master_host, wire, now, self._seen)
+        else:
+            self._ground.ask_network(self.subnet, wire, now, self._found)
+
+    def _seen(self, hosts: tuple[str, ...], now: Now) -> None:
+        if hosts or self.role is not Role.POTENTIAL:
+            self._looking = False
+            return
+        self._ground.ask_network(self.subnet, self._ground.master_wire, now, self._found)
+
+    def _found(self, hosts: tuple[str, ...], now: Now) -> None:
+        self._looking = False
+        if self.role is not Role.POTENTIAL:
+            return
+        if hosts:
+            if hosts[0] != self.master_host:
+                self.master, self.master_host = "", hosts[0]
+            self.candidacy.took_office()
+            if not self.master:
+                self._announcer.ask_master()
+            return
+        self.master = self.master_host = ""
+        offender = self.candidacy.nobody_took_office(now)
+        if offender is not None:
+            self._ground.log(
+                Level.WARNING,
+                f"{self.subnet.interface.name}: {offender} wins elections and never becomes master: its "
+                f"frames are ignored for {election.IGNORED_FOR / 60:.0f} minutes",
+                BROWSER_IGNORED,
+            )
+        self._call(now)
+
+    # ---- office
+
+    def _step(self, event: Event, now: Now) -> None:
+        before, self.role = self.role, NEXT[self.role, event]
+        if self.role is before:
+            return
+        ground, shown = self._ground, self.subnet.interface.name
+        self.since = now.wall
+        self._timers.cancel(Due.CLAIM)
+        match self.role:
+            case Role.TAKING:
+                self._claims = 0
+            case Role.MASTER:
+                self._take_office(now)
+            case Role.POTENTIAL:
+                self._look_later(now)
+        if before is Role.MASTER:
+            self.master = self.master_host = ""
+            self._announcer.begin(now.mono + ground.entropy.uniform(0.5, 1.5), is_master=False)
+            ground.log(Level.NOTICE, f"{shown}: not master browser of {ground.group} any more", BROWSER_ROLE)
+        self._changed(self, now)
+
+    def _take_office(self, now: Now) -> None:
+        ground, interface = self._ground, self.subnet.interface
+        self.since = now.wall
+        self._know(ground.settings.netbios_name, interface.address)
+        ground.log(Level.NOTICE, f"{interface.name}: master browser of {ground.group}", BROWSER_ROLE)
+        self._announcer.begin(now.mono, is_master=True)
+        self._announcer.ask_all()
+
+    def _claim(self, now: Now) -> None:
+        if self.role is Role.TAKING:
+            self._ground.names.claim(self.subnet, OwnName(self._ground.master_wire, group=False), now)
