@@ -262,10 +262,11 @@ def test_what_is_too_long_for_a_packet_arrives_in_pieces(jitter, twice):
         for text, address in (("ALPHA", "10.0.0.1"), ("BETA", "10.0.0.2"))
     ]
     ether.run(5)
-    got = heard(stations[1])
+    slot = rb"\MAILSLOT\PIECES"
+    got = heard(stations[1], slot)
     data = bytes(range(250)) * 8
     stations[0].node.mailslots.send(
-        *(stations[0].node.subnets.all[0], BROWSE, data), source=wire("ALPHA#00"), destination=wire("GRP#1e")
+        *(stations[0].node.subnets.all[0], slot, data), source=wire("ALPHA#00"), destination=wire("GRP#1e")
     )
     ether.tell(stations[0], None)
     ether.run(2)
