@@ -20,10 +20,11 @@ from hosts.waiting import wait_for
 pytestmark = pytest.mark.needs("dpkg-buildpackage", "dh", "pybuild", "apt-get")
 
 DAEMONS = ("pylockd", "pynmbd", "pybosd")
+INSTANCE = "green"
 HELD = b"\x11" * 28
 NEXT = "0.1.1"
 NOT_OURS = re.compile(
-    r"/var/(cache|log|lib/(apt|dpkg|systemd|man-db|PackageKit))/|/run/(systemd|udev|log|dbus|user|mount|lock)\b"
+    r"/var/(cache|log|lib/(apt|dpkg|systemd|man-db|PackageKit))/|/run/(systemd|udev|log|dbus|user|mount|lock|netns)\b"
     r"|/etc/(ld\.so\.cache|passwd-?|group-?|shadow-?|gshadow-?|subuid-?|subgid-?|\.pwd\.lock)$"
     r"|/usr/lib/python3/dist-packages/__pycache__"
 )
@@ -88,7 +89,9 @@ def installed(
 def running(installed: SystemdHost) -> SystemdHost:
     ports = f"[fs.nfs]\nnlm_udpport = {PORT}\nnlm_tcpport = {PORT}\n[nsm]\nmode = embedded\n"
     installed.write("/etc/pylockd.conf.d/50-test.conf", ports)
-    installed.systemctl("start", *DAEMONS)
+    installed.run("ip", "netns", "add", INSTANCE, check=True)
+    installed.run("ip", "netns", "exec", INSTANCE, "ip", "link", "set", "lo", "up", check=True)
+    installed.systemctl("start", *DAEMONS, f"pylockd@{INSTANCE}")
     return installed
 
 
@@ -160,9 +163,10 @@ def test_logcheck_has_nothing_to_report_of_a_day_without_trouble(running: System
 
 
 def upgrade(machine: SystemdHost, packages: list[Path]) -> None:
-    old = {name: machine.show(name, "MainPID") for name in DAEMONS}
+    names = (*DAEMONS, f"pylockd@{INSTANCE}")
+    old = {name: machine.show(name, "MainPID") for name in names}
     apt(machine, "install", *packages)
-    for name in DAEMONS:
+    for name in names:
         assert machine.show(name, "ActiveState") == "active"
         assert machine.show(name, "MainPID") != old[name], f"{name} was not restarted"
 
@@ -212,8 +216,9 @@ def test_an_upgrade_under_load_loses_no_lock_and_no_process(
 def test_removed_they_stop_and_purged_they_leave_nothing(running: SystemdHost, before: set[str]) -> None:
     machine = running
     machine.run("dpkg", "--remove", *DAEMONS, check=True, timeout=120)
-    for name in DAEMONS:
+    for name in (*DAEMONS, f"pylockd@{INSTANCE}"):
         assert machine.show(name, "ActiveState") == "inactive"
+    machine.run("ip", "netns", "delete", INSTANCE, check=True)
     assert machine.run("test", "-e", "/etc/pylockd.conf").returncode == 0, "configuration stays until purged"
     machine.run("rm", "/etc/pylockd.conf.d/50-test.conf", check=True)
     apt(machine, "purge", *debs.NAMES)

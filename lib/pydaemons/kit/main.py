@@ -135,14 +135,14 @@ def _check(daemon: Daemon, shell: Shell) -> int:
     """-n: people are reading."""
     resolved = daemon.load(shell)
     for problem in resolved.problems:
-        print(f"{problem.severity.value}: {problem}", file=sys.stderr)
+        print(f"{daemon.name}: {problem.severity.value}: {problem}", file=sys.stderr)
     if resolved.fatal:
         return NOT_CONFIGURED
     adopt(daemon.configuration, resolved)
     try:
         daemon.check(shell)
     except StartError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"{daemon.name}: error: {error}", file=sys.stderr)
         return error.status
     print("configuration OK")
     return OK
