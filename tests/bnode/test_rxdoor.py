@@ -67,6 +67,14 @@ def test_with_the_file_noauth_everybody_may_as_at_the_peer() -> None:
     assert world.code(81, text("a")) == ACCESS
 
 
+def test_what_cannot_be_kept_is_no_yes() -> None:
+    world = RxWorld()
+    world.full = {"BosConfig", "local/UserList"}
+    assert world.code(80, CREATE) == IO and world.code(87, text("joe")) == IO
+    world.full.clear()
+    assert world.code(87, text("jim")) == 0
+
+
 def test_what_they_do_is_written_down_with_their_address() -> None:
     world = RxWorld()
     world.call(80, CREATE)

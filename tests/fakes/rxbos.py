@@ -10,6 +10,7 @@ import struct
 from fakes.network import Origins
 from fakes.systemd_units import World
 from hosts import rx
+from pydaemons.bnode.effects import Answer
 from pydaemons.bnode.events import Performed
 from pydaemons.bnode.model import Code
 from pydaemons.bnode.rxdoor import Door
@@ -26,6 +27,8 @@ class RxWorld(World):
         self.contents: dict[str, bytes] = {}
         self.exits = 0
         self.said: list[bytes] = []
+        self.full: set[str] = set()
+        """files that cannot be written"""
         self.held = False
         """what is to be performed is left to the test"""
         self._origins = Origins(port=7007)
@@ -50,6 +53,12 @@ class RxWorld(World):
             super()._obey()
         finally:
             self.supervisor = real
+        for ticket in [ticket for ticket in self.answers if self.door.owes(ticket)]:
+            answer = self.answers.pop(ticket)  # the shell looks whether it is on disk
+            if any(name in self.full for name in answer.keeps):
+                answer = Answer(ticket, Code.IO, {}, "No space left on device")
+            self.door.handle(answer, self.now)
+            self._obey()
         self.said += [effect.data for effect in self.other if isinstance(effect, Reply)]
         self.other = [effect for effect in self.other if not isinstance(effect, Reply)]
         while self.performed and not self.held:

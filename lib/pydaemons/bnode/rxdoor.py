@@ -85,25 +85,36 @@ class Door:
 
     def handle(self, event: object, now: Now) -> None:
         self._now = now
-        self.supervisor.handle(event, now)
+        if isinstance(event, Answer):
+            self._answered(event)
+        else:
+            self.supervisor.handle(event, now)
 
     def drain(self) -> Iterator[Effect]:
-        """The supervisor's effects, but for answers to calls; what these lead to comes in the same batch."""
+        """The supervisor's effects, but for answers to calls; what these lead to comes in the same batch. An
+        answer that promises what is on disk goes through the shell, which knows, and comes back as an
+        event."""
         if self.supervisor.out:
             yield from self._supervised()
         yield from self.endpoint.drain()
 
     def _supervised(self) -> Iterator[Effect]:
-        asked = self._asked
         while self.supervisor.out:
             for effect in self.supervisor.drain():
-                if asked and isinstance(effect, Answer) and effect.ticket in asked:
-                    call = effect.ticket
-                    assert isinstance(call, Call)
-                    asked.discard(call)
-                    self.endpoint.resume(call, effect, self._now)
+                if isinstance(effect, Answer) and not effect.keeps and self.owes(effect.ticket):
+                    self._answered(effect)
                 else:
                     yield effect
+
+    def owes(self, ticket: object) -> bool:
+        """Whether an answer is for one of our calls."""
+        return ticket in self._asked
+
+    def _answered(self, answer: Answer) -> None:
+        call = answer.ticket
+        if isinstance(call, Call) and call in self._asked:
+            self._asked.discard(call)
+            self.endpoint.resume(call, answer, self._now)
 
     # -- the service (rx.calls)
 

@@ -261,7 +261,8 @@ class PybosdDaemon(Daemon):
                     f"{name} cannot be written: {error}; the change is in force and is written when it can be"
                 )
                 effect = Answer(effect.ticket, Code.IO, {}, reason)
-        self._desk.answer(effect)
+        if not self._rx.answer(effect):
+            self._desk.answer(effect)
 
     def _remember(self, effect: Remember, now: Now) -> None:
         self._note(self._notebook.write(effect.name, effect.data))

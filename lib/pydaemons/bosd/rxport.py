@@ -12,6 +12,7 @@ import socket
 from collections.abc import Callable
 
 import pydaemons
+from pydaemons.bnode.effects import Answer
 from pydaemons.bnode.rxdoor import Door
 from pydaemons.bnode.supervisor import Supervisor
 from pydaemons.bosd.settings import Rx
@@ -32,6 +33,8 @@ class RxPort:
         """why there is none although there should be"""
         self._settings = settings
         self._log = log
+        self._door: Door | None = None
+        self._driver: Driver | None = None
         self._given = take_listener(passed, socket.SOCK_DGRAM, socket.AF_INET, NAME) or take_listener(
             passed, socket.SOCK_DGRAM, socket.AF_INET6, NAME
         )
@@ -41,18 +44,27 @@ class RxPort:
         """Whether there is to be one."""
         return self._given is not None or bool(self._settings.listen)
 
+    def answer(self, answer: Answer) -> bool:
+        """An answer that had to wait for the disk: whether it was for a call, which now gets it."""
+        if self._door is None or self._driver is None or not self._door.owes(answer.ticket):
+            return False
+        self._driver.post(answer)
+        return True
+
     def door(self, supervisor: Supervisor, notifier_exists: Callable[[str], bool]) -> Door:
         """The engine with its door to the network."""
-        return Door(
+        self._door = Door(
             supervisor,
             entropy=random.SystemRandom(),
             no_auth=self._settings.noauth,
             notifier_exists=notifier_exists,
             version=f"pydaemons {pydaemons.__version__}",
         )
+        return self._door
 
     def open(self, driver: Driver) -> None:
         """Listen, now or as soon as it can be."""
+        self._driver = driver
         if not self.wanted:
             return
         try:
