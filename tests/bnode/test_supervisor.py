@@ -11,6 +11,7 @@ from pydaemons.bnode import bosconfig
 from pydaemons.bnode.bosconfig import BosConfig, Entry
 from pydaemons.bnode.effects import StartAnew
 from pydaemons.bnode.events import (
+    AccessSeen,
     Disconnected,
     Forgotten,
     Gone,
@@ -381,6 +382,16 @@ def test_after_any_story_processes_are_what_the_goal_says(actions, kind, flaky):
     assert running == {bnode.process(part).unit for part in wanted}
     assert (bnode.goal is Goal.NORMAL) == bool(running)
     assert bosconfig.parse(world.files["BosConfig"].decode(), "f") == world.supervisor.config()
+
+
+def test_folders_that_are_too_open_are_named_and_shown():
+    world = World()
+    world.feed(AccessSeen([]))
+    assert world.boslog("Server directory access is okay")
+    world.feed(AccessSeen(["/s/local is drwxrwxrwx, want drwx???---"]))
+    assert world.boslog("Server directory access is not okay") and world.boslog("/s/local is drwxrwxrwx")
+    shown = world.ask("Status", instances=[], long=True).result
+    assert shown["tooOpen"] == ["/s/local is drwxrwxrwx, want drwx???---"]
 
 
 def test_what_the_disk_refuses_is_in_force_told_and_not_forgotten():

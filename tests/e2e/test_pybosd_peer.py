@@ -400,3 +400,21 @@ def test_whoever_is_no_administrator_is_refused_alike(both: Both) -> None:
         uninstall prog -dir @@/bin
         setrestricted 1 # status
     """)
+
+
+def test_folders_that_are_too_open_are_told_of_alike(both: Both) -> None:
+    for side, folder in (("theirs", "/var/lib/openafs/local"), ("ours", f"{STATE}/local")):
+        both.host.run("chmod", "777", folder, check=True)
+        assert both.type(side, "restart -bosserver").status == 0
+        wait_for(lambda side=side: both.type(side, "status").status == 0, what=side)
+    both.compare("""
+        create a simple "/bin/sleep 1000"
+        create b simple "/bin/sleep 2000"
+        ~ a currently running normally.
+        ~ b currently running normally.
+        status
+        status -long
+        status b -long
+        status nope -long # status
+    """)
+    assert "inappropriate access" in both.type("ours", "status -long").out

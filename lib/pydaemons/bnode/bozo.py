@@ -24,7 +24,7 @@ from pydaemons.wire.xdr import NOTHING, VOID
 
 NOTIFIER_INDEX = 999
 """The parameter that stands for the notifier."""
-HAS_CORE, ERROR_STOP = 1, 2
+HAS_CORE, ERROR_STOP, TOO_OPEN = 1, 2, 4
 OLD, BAK, CORE = 1, 2, 4
 GENERAL, BINARIES = 1, 2
 
@@ -92,7 +92,7 @@ def _info(supervisor: Supervisor, args: types.Name) -> Any:
         int(bnode.last_error_exit),
         bnode.error_code,
         bnode.error_signal,
-        bnode.error_stop * ERROR_STOP | bnode.has_core * HAS_CORE,
+        bnode.error_stop * ERROR_STOP | bnode.has_core * HAS_CORE | bool(supervisor.too_open) * TOO_OPEN,
     )
 
 

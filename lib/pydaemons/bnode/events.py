@@ -133,6 +133,13 @@ class CoresSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class AccessSeen:
+    """The modes of the server's folders were looked at; `too_open` has a sentence for each that is."""
+
+    too_open: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
 class BinariesSeen:
     """Answer to CheckBinaries: programs and their modification times; missing ones are left out."""
 

@@ -21,6 +21,7 @@ from pydaemons.bnode.alarms import Alarms
 from pydaemons.bnode.bosconfig import BosConfig, Entry
 from pydaemons.bnode.effects import Remember, Unbar
 from pydaemons.bnode.events import (
+    AccessSeen,
     BinariesSeen,
     ConfigRead,
     Connected,
@@ -70,6 +71,8 @@ class Supervisor:
         """why we are not connected"""
         self.unwritten: dict[str, str] = {}
         """state files that the disk refuses, and why; what they should say is in force"""
+        self.too_open: tuple[str, ...] = ()
+        """folders and files of the server that others may do too much with"""
         self.leaving: Effect | None = None
         """what to do when everything has stopped"""
         self.strangers = 0
@@ -136,6 +139,12 @@ class Supervisor:
                 bnode = self._roster.find(event.bnode)
                 if bnode is not None:
                     self.release(bnode, now)
+            case AccessSeen():
+                self.too_open = tuple(event.too_open)
+                for sentence in self.too_open:
+                    self.out.log(Level.WARNING, sentence)
+                word = "not " if self.too_open else ""
+                self.out.log(Level.INFO, f"Server directory access is {word}okay")
             case CoresSeen():
                 upkeep.note_cores(self._roster, event.names)
             case BinariesSeen():

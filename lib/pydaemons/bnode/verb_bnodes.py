@@ -145,6 +145,7 @@ def status(desk: Desk, asked: Asked, now: Now) -> Any:
         "unknown": unknown,
         "trouble": supervisor.trouble,
         "unwritten": dict(supervisor.unwritten),
+        "tooOpen": list(supervisor.too_open),
     }
 
 

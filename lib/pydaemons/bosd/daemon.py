@@ -33,6 +33,7 @@ from pydaemons.bnode.effects import (
     Unbar,
 )
 from pydaemons.bnode.events import (
+    AccessSeen,
     BinariesSeen,
     ConfigRead,
     CoresSeen,
@@ -48,7 +49,7 @@ from pydaemons.bnode.history import FOLDER as HISTORY
 from pydaemons.bnode.model import Code, escape
 from pydaemons.bnode.rxdoor import Door
 from pydaemons.bnode.supervisor import Supervisor
-from pydaemons.bosd import cores, files, state
+from pydaemons.bosd import access, cores, files, state
 from pydaemons.bosd.boslog import BosLogFile
 from pydaemons.bosd.bus import Bus
 from pydaemons.bosd.control import Desk
@@ -165,6 +166,7 @@ class PybosdDaemon(Daemon):
             self.configuration.tunables, self.name, driver.loop, log=self._shell.log, changed=driver.post
         )
         driver.post(CoresSeen(cores.listed(self.folders.log)))
+        self._look_at_access()
         self.systemd.connect()
         self._rx.open(driver)
 
@@ -193,6 +195,7 @@ class PybosdDaemon(Daemon):
             # nobody has made a bnode yet; but where there are some, a lost file must not end them
             if any(self.supervisor.bnodes()):
                 raise
+        self._look_at_access()
         self._tree.publish()
 
     def signal(self, number: int) -> None:
@@ -359,6 +362,9 @@ class PybosdDaemon(Daemon):
             os.execv(sys.executable, sys.orig_argv)
 
     # -- folders
+
+    def _look_at_access(self) -> None:
+        self._driver.post(AccessSeen(access.too_open(self._shell.state_dir, self.folders)))
 
     def _remove_stale_bars(self) -> None:
         """Marks of bnodes that are not barred, from a daemon that was killed in between."""

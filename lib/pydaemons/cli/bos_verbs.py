@@ -135,6 +135,8 @@ def status(session: Session, values: Values) -> int:
         session.complain(
             f"{name} cannot be written there: {error}; a restart would bring its last version back"
         )
+    if values["long"] and result.get("tooOpen") and result["instances"]:
+        session.say("Bosserver reports inappropriate access on server directories")
     form = views.format_long if values["long"] else views.format_status
     session.out.write("".join(form(view, time.ctime) for view in result["instances"]))
     for name in result["unknown"]:
