@@ -50,11 +50,11 @@ def ask(host: Host, data: bytes, to: str, *, timeout: float = 1.0, port: int = 0
             return None
 
 
-def _until_it_answers(host: Host, process: Process) -> None:
+def _until_it_answers(host: Host, process: Process, address: str = "") -> None:
     request = nspacket.status_request(1)
 
     def answers() -> bool:
-        return not process.running or ask(host, request, host.address, timeout=0.05) is not None
+        return not process.running or ask(host, request, address or host.address, timeout=0.05) is not None
 
     wait_for(answers, what=f"{process.name} to answer\n{process.log[-2000:]}")
     assert process.running, f"{process.name} ended with {process.popen.returncode}:\n{process.log[-2000:]}"
@@ -87,7 +87,7 @@ def start_pynmbd(host: Host, conf: str, *words: str, wait: bool = True, name: st
     return process
 
 
-def start_nmbd(host: Host, conf: str, *words: str) -> Process:
+def start_nmbd(host: Host, conf: str, *words: str, address: str = "") -> Process:
     """Samba's nmbd with this smb.conf; what it keeps is below /run/nmbd."""
     host.write("/run/smb.conf", conf + SAMBA_FOLDERS)
     folders = [f"/run/nmbd/{part}" for part in ("lock", "state", "cache", "private", "pid")]
@@ -95,7 +95,7 @@ def start_nmbd(host: Host, conf: str, *words: str) -> Process:
     process = host.start(
         *("nmbd", "-F", "--no-process-group", "-s", "/run/smb.conf", "-l", "/run/nmbd", *words), name="nmbd"
     )
-    _until_it_answers(host, process)
+    _until_it_answers(host, process, address)
     return process
 
 
@@ -112,7 +112,7 @@ def start_smbd(host: Host, conf: str) -> Process:
 
     def accepts() -> bool:
         with host.network(), socket.socket() as sock:
-            return not process.running or sock.connect_ex((host.address, 445)) == 0
+            return not process.running or sock.connect_ex(("127.0.0.1", 445)) == 0
 
     wait_for(accepts, what=f"smbd to accept\n{process.log[-2000:]}")
     assert process.running, f"smbd ended with {process.popen.returncode}:\n{process.log[-2000:]}"

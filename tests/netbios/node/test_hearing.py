@@ -92,6 +92,16 @@ def test_another_groups_master_makes_its_group_known(net, master, nine):
     assert "OTHER" not in master.lists[-1]
 
 
+def test_the_master_of_a_new_group_is_told_of_ours_at_once_and_once(net, master, nine):
+    net.run(1000)
+    net.seen.clear()
+    frame = DomainAnnouncement(0, 60_000, b"OTHER", 6, 1, 0x80001000, 0x10F, 0xAA55, b"NINE")
+    for _ in range(10):
+        say(net, nine, frame, source="NINE#00", to="\x01\x02__MSBROWSE__\x02#01")
+    net.run(4)
+    assert len(frames(net, DomainAnnouncement, "10.0.0.1")) == 1
+
+
 def test_our_own_frames_are_not_heard_when_they_come_back(net, master):
     assert master.node.browser.hearing.counts.frames == 0
     assert frames(net, HostAnnouncement)  # they were sent, to everybody on the network

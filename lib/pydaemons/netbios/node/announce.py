@@ -91,6 +91,11 @@ class Announcer:
         if is_master:
             self._group.hurry(at)
 
+    def greet(self, at: float) -> None:
+        """Announce the group at `at`, if we do at all."""
+        if self._group.deadline() is not None:
+            self._group.hurry(at)
+
     def tick(self, now: Now, type_: int) -> None:
         """What is due; `type_` is what we are here now."""
         longest = float(self._ground.tunables.announce_interval)

@@ -198,6 +198,8 @@ class Hearing:
         if place.role is not Role.MASTER or not group or not master or group == self.ground.group:
             self.counts.ignored += 1
             return
+        if group not in place.servers.groups:
+            place.greet(now)
         news = place.servers.hear_group(
             group,
             type_=frame.type & ~ServerType.LOCAL_LIST_ONLY,

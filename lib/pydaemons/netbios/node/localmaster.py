@@ -41,6 +41,9 @@ ANSWER_WITHIN = 10.0
 """Seconds over which the answers to an AnnouncementRequest are spread; [MS-BRWS] section 3.2.5.1 has 30,
 which would keep a new master's list empty for as long."""
 
+GREETING = (0.5, 3.0)
+"""Seconds until our group is announced to a master that is new here: it should not wait for our next turn."""
+
 
 class Role(Enum):
     """What we are on a network."""
@@ -244,6 +247,10 @@ class LocalMaster:
         """Somebody new wants to hear of everybody."""
         at = now.mono + self._ground.entropy.uniform(0.0, within)
         self._announcer.hurry(at, is_master=self.role is Role.MASTER)
+
+    def greet(self, now: Now) -> None:
+        """Another group's master is new to us, and perhaps we to it."""
+        self._announcer.greet(now.mono + self._ground.entropy.uniform(*GREETING))
 
     def tick(self, now: Now, offices: int) -> None:
         """What is due."""
