@@ -340,6 +340,16 @@ def test_tunables_are_applied_at_once(lab: Lab) -> None:
     wait_for(lambda: granted() == 100000, what="the new lower bound")
 
 
+def test_debugging_is_switched_by_its_key(lab: Lab) -> None:
+    ours = start_pynmbd(lab.h1, PLAIN)
+    wait_for(lambda: set(own_states(lab.h1).values()) == {"owned"}, what="names")
+    lab.h1.write("/run/pynmbd.conf", PLAIN + "printing = bsd\n")
+    ctl(lab.h1, "reload")
+    assert "printing" not in ours.log
+    lab.h1.write(f"{TREE}/net/netbios/debug", "1\n")
+    wait_for(lambda: ctl(lab.h1, "reload") == "" and "printing" in ours.log, what="debug lines")
+
+
 def test_an_nmbd_hands_its_wins_names_over_and_takes_them_back(lab: Lab) -> None:
     nmbd = start_nmbd(lab.h1, WINS)
     assert answer(lab.h2, claim("KEEPER#20", lab.h2.address), lab.h1) is not None

@@ -86,3 +86,9 @@ def test_a_log_on_stdout_needs_the_foreground(conf, capfd):
 def test_a_configuration_that_was_named_must_be_there(capfd):
     assert main(PynmbdDaemon(), ["-n", "-s", "/nonexistent/smb.conf"]) == 6
     assert "/nonexistent/smb.conf" in capfd.readouterr().err
+
+
+def test_ipv6_interfaces_are_said_to_be_left_out(conf, capfd):
+    conf.write_text("[global]\ninterfaces = lo fd00::1/64\n")
+    assert main(PynmbdDaemon(), ["-n", "-s", str(conf)]) == 0
+    assert "fd00::1/64 left out: NetBIOS is of IPv4 only" in capfd.readouterr().err

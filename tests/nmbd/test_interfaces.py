@@ -4,7 +4,7 @@ from ipaddress import IPv4Interface
 import pytest
 
 from pydaemons.nmbd import interfaces
-from pydaemons.nmbd.interfaces import Watch, _matches, find
+from pydaemons.nmbd.interfaces import Watch, _matches, find, is_ipv6
 
 
 @pytest.mark.parametrize(
@@ -47,3 +47,17 @@ def test_news_are_read_until_there_are_no_more():
     watch.look()
     watch.close()
     assert calls == [1]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "answer"),
+    [
+        ("fd00::1", True),
+        ("fd00::1/64", True),
+        ("fe80::1;speed=1000", True),
+        ("eth*", False),
+        ("10.0.0.1/24", False),
+    ],
+)
+def test_ipv6_is_told_from_what_can_be_a_network(pattern, answer):
+    assert is_ipv6(pattern) is answer

@@ -14,12 +14,13 @@ import stat
 from collections.abc import Sequence
 from typing import Any
 
-from pydaemons.engine.effects import Leave
+from pydaemons.engine.effects import Leave, Level
 from pydaemons.engine.protocol import Now
 from pydaemons.kit.clock import entropy
 from pydaemons.kit.clock import now as read_clock
 from pydaemons.kit.daemon import Daemon, Shell, StartError
 from pydaemons.kit.driver import Driver, StateWriter
+from pydaemons.kit.loop import PacketLoop
 from pydaemons.kit.main import NOT_CONFIGURED, USAGE
 from pydaemons.kit.sockets import BindError
 from pydaemons.kit.treewatch import TreeWatch
@@ -48,7 +49,7 @@ from pydaemons.nmbd import settings
 from pydaemons.nmbd.control import interface
 from pydaemons.nmbd.files import Files, take_handover
 from pydaemons.nmbd.hooks import Hooks
-from pydaemons.nmbd.interfaces import Watch, find, host_name
+from pydaemons.nmbd.interfaces import Watch, find, host_name, is_ipv6
 from pydaemons.nmbd.listeners import DATAGRAM_SERVICE, Listeners
 from pydaemons.nmbd.listfetch import ListFetcher
 from pydaemons.nmbd.localpackets import SOCKET as UNEXPECTED
@@ -126,6 +127,12 @@ class PynmbdDaemon(Daemon):
             self.configuration.node_settings(host_name())
         except ValueError as error:
             raise StartError(f"{shell.config}: {error}", NOT_CONFIGURED) from error
+        self._say_what_is_left_out(shell)
+
+    def _say_what_is_left_out(self, shell: Shell) -> None:
+        words = [word for word in self.configuration.smb.interfaces if is_ipv6(word)]
+        if words:
+            shell.log.notice(f"interfaces: {', '.join(words)} left out: NetBIOS is of IPv4 only")
 
     # ---- life
 
@@ -190,6 +197,7 @@ class PynmbdDaemon(Daemon):
         driver.on(CloseLink, self._partners.hang_up)
         self._watch = Watch(self._interfaces_moved)
         driver.loop.add_reader(self._watch.fileno(), self._watch.look)
+        self._retune("busy_poll", *(("debug",) if self.configuration.tunables.debug else ()))
         await self._have_sockets()
         await self._have_partners()
         self._scan(read_clock())
@@ -208,6 +216,7 @@ class PynmbdDaemon(Daemon):
             raise StartError(str(error)) from error
         now = read_clock()
         self._local.limit = self.configuration.smb.unexpected_clients
+        self._retune(*(change.key.rpartition(".")[2] for change in changes))
         self.node.handle(Reconfigured(node_settings), now)
         self.node.browser.rewrite()
         self._partners_moving = asyncio.ensure_future(self._have_partners())
@@ -397,6 +406,15 @@ class PynmbdDaemon(Daemon):
 
     def _written(self, change: TunableChanged) -> None:
         self._driver.post(change)
+        self._retune(change.key.rpartition(".")[2])
+
+    def _retune(self, *changed: str) -> None:
+        """Put in force what is the shell's business."""
+        tunables, loop = self.configuration.tunables, self._driver.loop
+        if "busy_poll" in changed and isinstance(loop, PacketLoop):
+            loop.linger(tunables.busy_poll / 1e6)
+        if "debug" in changed:
+            self._shell.log.level = Level.DEBUG if tunables.debug else Level.INFO
 
 
 class _Level(argparse.Action):

@@ -12,7 +12,7 @@ import os
 import socket
 from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv6Interface
 from struct import pack, unpack_from
 
 from pydaemons.kit.interfaces import addresses
@@ -52,6 +52,15 @@ def find(wanted: Iterable[str]) -> tuple[Interface, ...]:
                 Interface(name, entry.interface, str(address.ip), address.network.prefixlen, broadcast)
             )
     return tuple(found)
+
+
+def is_ipv6(pattern: str) -> bool:
+    """Is it an IPv6 address or network? There is no NetBIOS on it."""
+    try:
+        IPv6Interface(pattern.partition(";")[0].strip())
+    except ValueError:
+        return False
+    return True
 
 
 def _flags(ask: socket.socket, name: str) -> int:

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
+from dataclasses import replace
+
 import pytest
 
-from fakes.claims import claim, query
+from fakes.claims import claim, query, wire
 from fakes.ether import Ether
 from pydaemons.engine.protocol import Address, Origin, Transport
 from pydaemons.netbios import nspacket
 from pydaemons.netbios.codes import Opcode
-from pydaemons.netbios.node.events import Reconfigured
+from pydaemons.netbios.node.events import Reconfigured, RunHook
 from pydaemons.netbios.node.node import SOURCES
-from pydaemons.netbios.node.settings import Settings
+from pydaemons.netbios.node.settings import Settings, WinsServer
 from pydaemons.tunables.declare import TunableChanged
 
 
@@ -105,3 +107,57 @@ def test_our_own_broadcasts_that_come_back_are_not_counted_as_refused():
     assert station.node.counts.refused == 0
     ether.host("203.0.113.9").ask(query("ALPHA#20"), "10.0.0.1")
     assert station.node.counts.refused == 1
+
+
+HOST = Settings("ALPHA")
+RELOADS = [
+    (HOST, replace(HOST, netbios_name="BETA"), query("BETA#20"), 0),
+    (replace(HOST, netbios_name="BETA"), HOST, query("BETA#20", recursion=False), 3),
+    (HOST, replace(HOST, aliases=("OTHER",)), query("OTHER#03"), 0),
+    (HOST, replace(HOST, workgroup="OFFICE"), query("OFFICE#1e"), 0),
+    (HOST, replace(HOST, scope="here"), query("ALPHA#20.here"), 0),
+    (HOST, replace(HOST, wins_support=True, dns_proxy=False), query("NOBODY#20"), 3),
+    (
+        replace(HOST, wins_support=True),
+        replace(HOST, wins_support=True, dns_proxy=False),
+        query("NOBODY#20"),
+        3,
+    ),
+]
+
+
+@pytest.mark.parametrize(("before", "after", "asked", "rcode"), RELOADS)
+def test_what_a_reload_changes_is_in_the_next_answer(before, after, asked, rcode):
+    ether = Ether()
+    station = ether.add(before, "10.0.0.1")
+    ether.run(5)
+    asker = ether.host("10.0.0.9")
+    first = asker.ask(asked, "10.0.0.1", 0.1)
+    assert [nspacket.unpack(data).rcode for data in first] != [rcode]
+    ether.tell(station, Reconfigured(after))
+    ether.run(5)
+    assert [nspacket.unpack(data).rcode for data in asker.ask(asked, "10.0.0.1")] == [rcode]
+
+
+def test_a_reload_changes_servers_hook_and_proxy():
+    ether = Ether()
+    server = ether.add(Settings("WINS", wins_support=True, dns_proxy=False), "10.0.1.1")
+    station = ether.add(HOST, "10.0.0.1")
+    ether.run(5)
+    ether.tell(
+        station, Reconfigured(replace(HOST, wins_servers=(WinsServer("*", "10.0.1.1"),), wins_proxy=True))
+    )
+    ether.run(5)
+    assert server.node.db.find_live(wire("ALPHA#20"), ether.now.wall) is not None
+    ether.host("10.0.1.9").ask(claim("FAR#20", "10.0.1.9"), "10.0.1.1")
+    asked = query("FAR#20", broadcast=True)
+    assert len(ether.host("10.0.0.9").ask(asked, "10.0.0.255")) == 1, "the proxy answers"
+    ether.tell(station, Reconfigured(HOST))
+    ether.run(5)
+    assert server.node.db.find_live(wire("ALPHA#20"), ether.now.wall) is None, "released there"
+    assert ether.host("10.0.0.8").ask(asked, "10.0.0.255") == []
+    ether.tell(server, Reconfigured(replace(server.node.settings, wins_hook=("/bin/hook",))))
+    ether.host("10.0.1.9").ask(claim("HOOKED#20", "10.0.1.9"), "10.0.1.1")
+    assert [effect.arguments[:3] for effect in server.other if isinstance(effect, RunHook)] == [
+        ("/bin/hook", "add", "HOOKED")
+    ]

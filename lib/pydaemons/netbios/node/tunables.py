@@ -8,7 +8,7 @@ or a runtime write says otherwise.
 from __future__ import annotations
 
 from pydaemons.tunables.declare import Effect, Tunables, state, tunable
-from pydaemons.tunables.kinds import ClientPattern, Int, List, Seconds, Text
+from pydaemons.tunables.kinds import Bool, ClientPattern, Int, List, Seconds, Text
 
 PRIVATE = ("10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16")
 """RFC 1918, 6598 and 3927."""
@@ -71,6 +71,14 @@ class NetbiosTunables(Tunables, prefix="net.netbios"):
         200_000,
         doc="Packets one source address may send at once before query_rate counts.",
     )
+    busy_poll = tunable(
+        Int(0, 1000, unit="microseconds"),
+        50,
+        doc="While packets follow that close upon each other, the next is looked for that long before the "
+        "process sleeps: clients that wait for each answer are served sooner, for some processor time. "
+        "0 never does.",
+    )
+    debug = tunable(Bool(), False, doc="Log everything, as pynmbctl debug 3 has it.")
     allow = tunable(
         List(ClientPattern()),
         (),
