@@ -33,7 +33,7 @@ def world() -> World:
 
 
 def rows(world: World) -> list[dict[str, Any]]:
-    return views.blocked(world.server, world.now)
+    return list(views.blocked(world.server, world.now))
 
 
 def test_below_each_holder_stand_those_who_wait_for_it(world):

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from fakes.locking import World
 from pydaemons.engine.protocol import Now
 from pydaemons.kit.varlink import Caller, ControlError
+from pydaemons.lockd import control
 from pydaemons.lockd.control import NAME, interface
 
 ROOT = Caller(1, 0, 0, own_uid=999)
@@ -47,7 +50,18 @@ def daemon() -> Daemon:
 def ask(daemon: Daemon, method: str, **parameters: object) -> Any:
     offered = interface(daemon)
     offered.check(method, parameters)
-    return offered.methods[method].call(parameters, ROOT)
+    found = offered.methods[method].call(parameters, ROOT)
+    return asyncio.run(whole(found)) if isinstance(found, AsyncIterator) else found
+
+
+async def whole(pieces: AsyncIterator[dict[str, list[Any]]]) -> dict[str, list[Any]]:
+    """What came in pieces."""
+    together: dict[str, list[Any]] = {"locks": [], "blocked": []}
+    async for piece in pieces:
+        for name, rows in piece.items():
+            assert 0 < len(rows) <= control.SLICE
+            together[name] += rows
+    return together
 
 
 def test_locks_are_listed_and_picked_by_client_file_and_svid(daemon: Daemon) -> None:
@@ -60,6 +74,36 @@ def test_locks_are_listed_and_picked_by_client_file_and_svid(daemon: Daemon) -> 
     assert [row["client"] for row in ask(daemon, "Locks", file="63")["locks"]] == [two.address]
     assert len(ask(daemon, "Locks", svid=1)["locks"]) == 2
     assert {row["client"] for row in ask(daemon, "Clients")["clients"]} == {one.address, two.address}
+
+
+def test_a_long_list_comes_in_slices_of_one_moment_while_locks_come_and_go(daemon: Daemon) -> None:
+    one, two = daemon.world.client(2), daemon.world.client(3)
+    count = 2 * control.SLICE + 5
+    for number in range(count):
+        one.lock(fh=b"%d" % (number % 7), offset=10 * number, length=1)
+        two.wait(fh=b"%d" % (number % 7), offset=10 * number, length=1)
+    parameters: dict[str, Any] = {}
+    offered = interface(daemon).methods
+
+    async def look() -> None:
+        locks, blocked = (offered[name].call(parameters, ROOT) for name in ("Locks", "Blocked"))
+        first, waiting = await anext(locks), await anext(blocked)
+        assert len(first["locks"]) == len(waiting["blocked"]) == control.SLICE
+        two.free_all()
+        for number in range(7):
+            one.unlock(fh=b"%d" % number, offset=0, length=0)
+        rest = await whole(locks)
+        assert len(first["locks"]) + len(rest["locks"]) == count
+        assert {row["client"] for row in rest["locks"]} == {one.address}
+        assert (await whole(blocked))["blocked"] == [], "nobody waits any more"
+
+    asyncio.run(look())
+
+
+def test_a_file_that_is_no_handle_is_an_error(daemon: Daemon) -> None:
+    for method in ("Locks", "Release"):
+        with pytest.raises(ControlError, match="InvalidParameter"):
+            ask(daemon, method, file="xyz")
 
 
 def test_a_survey_has_the_busiest_files_and_counters(daemon: Daemon) -> None:

@@ -65,7 +65,7 @@ class Waits:
 
 def graph(daemon: ControlClient, arguments: argparse.Namespace) -> int:
     """Who waits for whom."""
-    rows = daemon.call("Blocked")["blocked"]
+    rows = [row for piece in daemon.pieces("Blocked") for row in piece["blocked"]]
     if arguments.dot:
         sys.stdout.write(dot(rows))
     elif arguments.json:

@@ -83,7 +83,8 @@ def locks(daemon: ControlClient, arguments: argparse.Namespace) -> int:
     found = [
         row
         for client in clients
-        for row in daemon.call("Locks", client=client, file=file, svid=arguments.svid)["locks"]
+        for piece in daemon.pieces("Locks", client=client, file=file, svid=arguments.svid)
+        for row in piece["locks"]
     ]
     columns = [
         Column("CLIENT"),
@@ -114,7 +115,7 @@ def locks(daemon: ControlClient, arguments: argparse.Namespace) -> int:
 
 def blocked(daemon: ControlClient, arguments: argparse.Namespace) -> int:
     """Requests that wait, and for whom."""
-    answer = daemon.call("Blocked")
+    found = [row for piece in daemon.pieces("Blocked") for row in piece["blocked"]]
     columns = [
         Column("CLIENT"),
         Column("NAME", cut=True),
@@ -137,9 +138,9 @@ def blocked(daemon: ControlClient, arguments: argparse.Namespace) -> int:
             ",".join(map(whose, row["holders"])) + (",…" if row["more_holders"] else ""),
             row["file"],
         )
-        for row in answer["blocked"]
+        for row in found
     ]
-    return _table(answer["blocked"], columns, rows, arguments)
+    return _table(found, columns, rows, arguments)
 
 
 def clients(daemon: ControlClient, arguments: argparse.Namespace) -> int:

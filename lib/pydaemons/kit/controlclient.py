@@ -61,9 +61,17 @@ class ControlClient:
 
     def watch(self, method: str, /, **parameters: object) -> Iterator[dict[str, Any]]:
         """Call a method that streams and yield its answers as they come, however long it takes."""
-        self._ask(method, parameters, more=True)
+        answers = self.pieces(method, **parameters)
         if self._sock is not None:
             self._sock.settimeout(None)
+        yield from answers
+
+    def pieces(self, method: str, /, **parameters: object) -> Iterator[dict[str, Any]]:
+        """Call a method whose answer comes in pieces, each of which is waited for as for an answer."""
+        self._ask(method, parameters, more=True)
+        return self._pieces()
+
+    def _pieces(self) -> Iterator[dict[str, Any]]:
         continues = True
         while continues:
             answer, continues = self._answer()

@@ -8,11 +8,12 @@ File handles are hexadecimal, names and owner handles text as far as they are te
 from __future__ import annotations
 
 from collections import Counter
-from itertools import islice
+from collections.abc import Iterator
+from itertools import chain, islice
 from typing import Any
 
 from pydaemons.engine.protocol import Now
-from pydaemons.nlm.grants import Blocked
+from pydaemons.nlm.grants import Blocked, key_of
 from pydaemons.nlm.hosts import Host, Owner
 from pydaemons.nlm.locktable import Holder
 from pydaemons.nlm.ranges import to_length
@@ -42,14 +43,23 @@ def span(start: int, end: int) -> Row:
     return {"offset": start, "length": to_length(start, end)}
 
 
-def locks(server: Server) -> list[Row]:
-    """Held locks, then shares."""
-    untold = {(g.file, g.owner, g.start, g.end) for g in server.grants}
-    rows = [
-        lock(file, held, (file, held.owner, held.start, held.end) not in untold)
-        for file, held in server.table.locks()
-    ]
-    return rows + [a_share(file, each) for file, each in server.shares.shares()]
+def locks(
+    server: Server, *, client: str | None = None, file: bytes | None = None, svid: int | None = None
+) -> Iterator[Row]:
+    """The locks held now, then the shares; all, or those of one client, file, or owner number. May be read
+    while the lock manager goes on."""
+    untold = {(grant.file, grant.owner, grant.start, grant.end) for grant in server.grants}
+    table = server.table
+    held = table.freeze() if file is None else iter([(file, *each) for _, each in list(table.locks(file))])
+    shares = [] if svid is not None else list(server.shares.shares(file))
+    return chain(
+        (
+            lock(name, Holder(owner, start, end, exclusive), (name, owner, start, end) not in untold)
+            for name, owner, start, end, exclusive in held
+            if client in (None, owner.host.address) and svid in (None, owner.svid)
+        ),
+        (a_share(name, each) for name, each in shares if client in (None, each.owner[0].address)),
+    )
 
 
 def lock(file: bytes, held: Holder[Owner], acknowledged: bool) -> Row:
@@ -87,9 +97,13 @@ def held_on(server: Server, file: bytes, most: int) -> list[Row]:
     return rows + [a_share(file, each) for _, each in islice(server.shares.shares(file), most - len(rows))]
 
 
-def blocked(server: Server, now: Now) -> list[Row]:
-    """Waiting requests, and for each the owners whose locks are in its way."""
-    return [waiting(server, waiter, now) for waiter in server.waiters.waiters()]
+def blocked(server: Server, now: Now) -> Iterator[Row]:
+    """The requests that wait now, file by file, and for each the owners whose locks are in its way. May be
+    read while the lock manager goes on; who got its lock meanwhile is left out."""
+    found = sorted(server.waiters.unordered(), key=lambda waiter: (waiter.file, waiter.turn))
+    return (
+        waiting(server, waiter, now) for waiter in found if server.waiters.find(*key_of(waiter)) is waiter
+    )
 
 
 def waiting_on(server: Server, file: bytes, now: Now, most: int) -> list[Row]:
