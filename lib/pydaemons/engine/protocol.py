@@ -91,7 +91,8 @@ class Buffer(Protocol):
 
 class Prompt(Protocol):
     """What an engine may offer besides: to answer the packets that come in all the time without looking at
-    each of them from the beginning. The answers are those `receive` would have given."""
+    each of them from the beginning. The answers are those `receive` would have given; of all effects they
+    have Append alone, and the deadline stays what it was."""
 
     def answer(
         self, data: Buffer, places: Sequence[Place], origin: Origin, now: Now, answers: list[bytes]

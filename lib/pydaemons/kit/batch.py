@@ -180,6 +180,7 @@ class DatagramPort:
                 at = data_at[i]
                 data = memory[at : at + ints[length_at[i]]]
                 i += 1
+                driver.stirred = True
                 try:
                     reply = receive(data, origin, now)
                 except Exception as error:
@@ -217,6 +218,7 @@ class DatagramPort:
             return
         at = arena.data_at[i]
         data = arena.memory[at : at + arena.ints[arena.length_at[i]]]
+        self._driver.stirred = True
         try:
             reply = self._driver.engine.receive(data, origin, now)
         except Exception as error:
@@ -231,6 +233,7 @@ class DatagramPort:
         replies: list[tuple[Origin, bytes]] = []
         now = driver.now()
         received = 0
+        driver.stirred = True
         while received < MESSAGES:
             try:
                 data, ancillary, flags, name = self.sock.recvmsg(DATAGRAM, 128, _MSG_DONTWAIT)

@@ -219,6 +219,7 @@ class Connection(Route):
     def _receive(self, data: bytes, place: Place, now: Now, answers: list[bytes]) -> None:
         at, size = place
         record = data[at : at + size]
+        self._driver.stirred = True
         try:
             reply = self._driver.engine.receive(record, self.origin, now)
         except Exception as error:

@@ -101,6 +101,8 @@ class Driver:
         self.notify = notify
         self.counts: Counter[str] = Counter()
         """What happened in the shell: datagrams, records, replies, drops by reason."""
+        self.stirred = True
+        """The engine was told of something: its deadline may be another now."""
         self.now = clock.now
         self.changed: Callable[[], None] | None = None
         """Called after each batch (see main: it offers the status line)."""
@@ -160,6 +162,7 @@ class Driver:
     def settle(self) -> None:
         """A batch without a packet: for what the engine wants on its own account (at start)."""
         now = self.now()
+        self.stirred = True
         self.commit()
         self.finish(now)
 
@@ -183,6 +186,9 @@ class Driver:
             effects = []
         if not effects and not self._unwritten:
             return True
+        if len(effects) == 1 and type(effects[0]) is Append and self.healthy:
+            self._write_journal(effects[0])  # most batches of most daemons
+            return not self._unwritten
         persist: list[Persist] = []
         journal: list[Append | Rewrite] = []
         later = self._effects
@@ -222,9 +228,11 @@ class Driver:
                     handler(effect, now)
                 except Exception as error:
                     self.failed(error, repr(effect).encode(), None)
-        deadline = self.engine.deadline()
-        if deadline is not None and deadline < self._timer_at:
-            self._arm(deadline)
+        if self.stirred:
+            self.stirred = False
+            deadline = self.engine.deadline()
+            if deadline is not None and deadline < self._timer_at:
+                self._arm(deadline)
         if self.changed is not None:
             self.changed()
 
@@ -279,6 +287,7 @@ class Driver:
         self._events_planned = False
         events, self._events = self._events, deque()
         now = self.now()
+        self.stirred = True
         for event in events:
             try:
                 self.engine.handle(event, now)

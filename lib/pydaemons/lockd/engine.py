@@ -184,17 +184,18 @@ class LockEngine:
 
     def drain(self) -> Iterator[Effect]:
         """What is to be done: the monitor's records first, then the journal, for answers wait for them."""
-        yield from self.monitor.drain()
+        effects = list(self.monitor.drain())
         data = self.server.journal.take(self.cache, self.server.grace)
         if data:
-            yield Append(data)
+            effects.append(Append(data))
             self._rewrite = self._rewrite or self.server.journal.overgrown
         if self._rewrite:
             self._rewrite = False
-            yield Rewrite(self.snapshot())
-        while self._effects:
-            yield self._effects.popleft()
-        yield from self.rpc.drain()
+            effects.append(Rewrite(self.snapshot()))
+        effects += self._effects
+        self._effects.clear()
+        effects += self.rpc.drain()
+        return iter(effects)
 
     # -- what the daemon and its operators tell
 

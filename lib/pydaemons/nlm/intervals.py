@@ -56,7 +56,7 @@ class Disjoint(Generic[T]):
             self._items.append([item])
             self.size += 1
             return True
-        b = bisect_right(firsts, start, 1) - 1
+        b = bisect_right(firsts, start, 1) - 1 if len(firsts) > 1 else 0
         starts = self._starts[b]
         ends = self._ends[b]
         i = bisect_right(starts, start)
@@ -90,16 +90,17 @@ class Disjoint(Generic[T]):
 
     def remove(self, start: int) -> None:
         """Remove the range that begins at `start`, which is there."""
-        b = bisect_right(self._firsts, start, 1) - 1
+        firsts = self._firsts
+        b = bisect_right(firsts, start, 1) - 1 if len(firsts) > 1 else 0
         starts = self._starts[b]
         i = bisect_left(starts, start)
         self.size -= 1
         if len(starts) == 1:
-            del self._firsts[b], self._starts[b], self._ends[b], self._items[b]
+            del firsts[b], self._starts[b], self._ends[b], self._items[b]
             return
         del starts[i], self._ends[b][i], self._items[b][i]
         if i == 0:
-            self._firsts[b] = starts[0]
+            firsts[b] = starts[0]
 
     def find_other(self, start: int, end: int, mine: T | None) -> tuple[T, int, int] | None:
         """The first range that overlaps [start, end) and whose item is not `mine`."""

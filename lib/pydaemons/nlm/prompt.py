@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from struct import Struct
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pydaemons.engine.protocol import Buffer, Now, Origin, Place, Transport
 from pydaemons.nlm.hosts import Host, Owner
@@ -44,12 +44,8 @@ GRANTED = bytes(4)
 _WORD = 4
 
 
-class _Known(NamedTuple):
-    """What a body says."""
-
-    file: bytes
-    owner: Owner
-    exclusive: bool
+_Known: TypeAlias = tuple[bytes, Owner, bool]
+"""What a body says: file, owner, exclusive."""
 
 
 class _Plan:
@@ -234,7 +230,7 @@ class Prompt:
             return None
         file = self._server.file(args.fh, call)
         if isinstance(args, UnlockArgs):
-            return _Known(file, owner, False)
+            return file, owner, False
         if (
             not args.fh
             or args.reclaim
@@ -243,7 +239,7 @@ class Prompt:
             or args.state not in (0, host.state)
         ):
             return None
-        return _Known(file, owner, args.exclusive)
+        return file, owner, args.exclusive
 
 
 def _pieces(data: bytes, call: Call, args: LockArgs | UnlockArgs) -> tuple[bytes, int, int, bytes] | None:
