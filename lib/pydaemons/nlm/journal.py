@@ -110,6 +110,7 @@ PAIR = Struct("!Ii")
 BODY_AT = 4 + len(SUCCESS)
 """Where in a reply its result begins: what stands before follows from the call."""
 
+_pack_range = RANGE.pack
 _SHARED, _EXCLUSIVE, _UNLOCKED, _REPLIED = map(int, (Op.SHARED, Op.EXCLUSIVE, Op.UNLOCKED, Op.REPLIED))
 
 
@@ -129,12 +130,13 @@ class State(Protocol):
 class Journal:
     """Facts on their way to the journal file. Each method notes one; the order is theirs."""
 
-    __slots__ = ("_appended", "_base", "_grace", "_next", "_notes", "_numbers", "keys")
+    __slots__ = ("_appended", "_base", "_grace", "_next", "_note", "_notes", "_numbers", "keys")
 
     def __init__(self, keys: bytes = b"") -> None:
         self.keys = keys
         """How files are found in their handles; another journal's locks mean nothing if it is another way."""
         self._notes: list[bytes] = []
+        self._note = self._notes.append
         self._numbers: dict[str, int] = {}
         self._next = 1
         self._grace: tuple[bool, float | None] = (False, None)
@@ -149,12 +151,12 @@ class Journal:
         if not (owner.noted and host.noted):
             self._introduce(owner)
         op = _EXCLUSIVE if exclusive else _SHARED
-        self._notes.append(RANGE.pack(op, host.number, owner.svid, start, end, len(file)) + file)
+        self._note(_pack_range(op, host.number, owner.svid, start, end, len(file)) + file)
 
     def unlocked(self, owner: Owner, file: bytes, start: int, end: int) -> None:
         """Bytes were freed."""
         number = owner.host.number
-        self._notes.append(RANGE.pack(_UNLOCKED, number, owner.svid, start, end, len(file)) + file)
+        self._note(_pack_range(_UNLOCKED, number, owner.svid, start, end, len(file)) + file)
 
     # -- blocked locks
 

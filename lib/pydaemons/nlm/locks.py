@@ -180,11 +180,14 @@ def _pairs(flat: tuple[int, ...]) -> Iterable[Span]:
 class ManyLocks(Generic[O]):
     """Any number of locks, packed: an operation costs a few bisections, an exclusive lock about 45 bytes."""
 
-    __slots__ = ("_readers", "_writers", "shared", "written")
+    __slots__ = ("_readers", "_writers", "shared", "writers", "written")
 
     def __init__(self, rows: Iterable[Row[O]] = ()) -> None:
         self._writers: _Held[O] = _Held()
         self._readers: _Held[O] = _Held()
+        self.writers = self._writers.of
+        """For the table, which takes and frees an exclusive lock that is the only one of its owner, where
+        nobody reads, without going through `lock` and `unlock`: here and in `written`."""
         self.written: Disjoint[O] = Disjoint()
         self.shared: Overlapping[O] = Overlapping()
         for owner, start, end, exclusive in rows:
@@ -233,27 +236,6 @@ class ManyLocks(Generic[O]):
             if found is not None:
                 return *found, False
         return None
-
-    def claim(self, owner: O, start: int, end: int) -> bool:
-        """Take an exclusive lock, the only one of its owner, where nobody reads: as good as all locks on a
-        busy file, and nothing to join with. False, and nothing changes, if it is not so simple."""
-        held = self._writers.of
-        if owner in held or owner in self._readers.of or self.shared.size:
-            return False
-        if not self.written.claim(start, end, owner):
-            return False
-        held[owner] = (start, end)
-        return True
-
-    def give_back(self, owner: O, start: int, end: int) -> bool:
-        """Free an exclusive lock, the only one of its owner, exactly as it is. False, and nothing changes, if
-        it is not so simple."""
-        held = self._writers.of
-        if held.get(owner) != (start, end) or owner in self._readers.of:
-            return False
-        del held[owner]
-        self.written.remove(start)
-        return True
 
     def lock(self, owner: O, start: int, end: int, exclusive: bool) -> Row[O] | None:
         """Take the lock, or return one that forbids it."""

@@ -87,7 +87,15 @@ class LockTable(Generic[O]):
                 self._count(owner, 1)
             return None
         if type(entry) is ManyLocks:
-            if exclusive and entry.claim(owner, start, end):
+            # nothing to join with, nothing to divide: as good as all locks on a busy file
+            writers = entry.writers
+            if (
+                exclusive
+                and not entry.shared.size
+                and owner not in writers
+                and entry.written.claim(start, end, owner)
+            ):
+                writers[owner] = (start, end)
                 self._extra += 1
                 if self._group is not None:
                     self._count(owner, 1)
@@ -110,7 +118,14 @@ class LockTable(Generic[O]):
         if entry is None:
             return False
         if type(entry) is ManyLocks:
-            if entry.written.size > AGAIN_FEW + 1 and entry.give_back(owner, start, end):
+            written, writers = entry.written, entry.writers
+            if (
+                written.size > AGAIN_FEW + 1
+                and not entry.shared.size
+                and writers.get(owner) == (start, end)
+            ):
+                del writers[owner]
+                written.remove(start)
                 self._extra -= 1
                 if self._group is not None:
                     self._count(owner, -1)
