@@ -61,6 +61,8 @@ class Glance:
     def __init__(self) -> None:
         self.calls: list[int] = []
         """How many packets it was shown, each time."""
+        self.appends: list[bytes | None] = []
+        """What `take` gives, in this order."""
 
     def answer(
         self, data: bytes, places: Sequence[Place], origin: Origin, now: Now, answers: list[bytes]
@@ -73,6 +75,9 @@ class Glance:
             if packet == b"q!":
                 raise ValueError("no")
             answers.append(packet.upper())
+
+    def take(self) -> bytes | None:
+        return self.appends.pop(0) if self.appends else b""
 
 
 class KeptLog(Log):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from fakes.shell import run_shell, said, until
+from fakes.shell import Glance, run_shell, said, until
 from pydaemons.engine.effects import Append, Effect, Leave, Level, Log, Persist, Reply, Rewrite
 from pydaemons.engine.events import AppendFailed, Persisted, PersistFailed
 from pydaemons.kit import driver as driver_module
@@ -347,6 +347,44 @@ def test_the_journal_is_written_behind_the_state_and_before_the_answer():
         assert happened == ["wrote host", "appended lock"]
 
     run_shell(scenario, state=Disk(happened))
+
+
+def test_what_is_answered_at_a_glance_is_in_the_journal_before_the_answer_leaves():
+    happened = []
+
+    async def scenario(driver, engine):
+        tape = driver.journal = Tape(happened)
+        prompt = driver.prompt = Glance()
+        client = udp_client(driver)
+        original = driver.commit
+
+        def commit():
+            done = original()
+            with pytest.raises(BlockingIOError):
+                client.recv(100)
+            return done
+
+        driver.commit = commit
+        driver.settle()
+        prompt.appends = [b"one", b"", None]
+        for number, appended in enumerate((["one"], ["one"], ["one", "by drain"])):
+            engine.effects = [Append(b"by drain")]
+            client.send(b"q%d" % number)
+            assert await said(client) == b"Q%d" % number
+            assert happened == [f"appended {data}" for data in appended]
+        tape.full = True
+        prompt.appends = [b"lost"]
+        client.send(b"q held")
+        await until(lambda: driver.counts["replies held for the disk"])
+        tape.full = False
+        driver.commit = original
+        engine.effects = [Rewrite(iter([b"everything"]))]
+        driver.post("write it")
+        assert await said(client) == b"Q HELD"
+        assert tape.parts == [b"everything"]
+        assert not engine.received
+
+    run_shell(scenario)
 
 
 def test_while_the_journal_cannot_be_written_nothing_leaves_and_then_all_of_it(monkeypatch):

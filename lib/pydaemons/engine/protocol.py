@@ -94,6 +94,10 @@ class Prompt(Protocol):
     each of them from the beginning. The answers are those `receive` would have given; of all effects they
     have Append alone, and the deadline stays what it was."""
 
+    def take(self) -> bytes | None:
+        """What the answers given since the last drain have the journal append, perhaps nothing; None: ask
+        `drain` this time."""
+
     def answer(
         self, data: Buffer, places: Sequence[Place], origin: Origin, now: Now, answers: list[bytes]
     ) -> None:

@@ -179,6 +179,12 @@ class Driver:
     def commit(self) -> bool:
         """Take the engine's effects and make its Persist ones durable. True: the replies of this batch may
         leave now. False: give them to `hold`."""
+        if not self.stirred and self.prompt is not None and self.healthy:
+            data = self.prompt.take()
+            if data is not None:
+                if data:
+                    self._append(data)
+                return not self._unwritten
         try:
             effects = list(self.engine.drain())
         except Exception as error:
@@ -186,9 +192,6 @@ class Driver:
             effects = []
         if not effects and not self._unwritten:
             return True
-        if len(effects) == 1 and type(effects[0]) is Append and self.healthy:
-            self._write_journal(effects[0])  # most batches of most daemons
-            return not self._unwritten
         persist: list[Persist] = []
         journal: list[Append | Rewrite] = []
         later = self._effects
@@ -350,12 +353,17 @@ class Driver:
                 self._waiting.clear()
                 self._answer_held()
         elif not self._unwritten:  # what follows a gap is worth nothing
-            error = self.journal.append(effect.data)
-            if error:
-                self._unwritten = error
-                text = f"cannot write the journal: {error}; answers wait, trying again"
-                self.log.log(Level.ERROR, text, {}, JOURNAL_ID)
-                self._tell_unwritten()
+            self._append(effect.data)
+
+    def _append(self, data: bytes) -> None:
+        if self.journal is None:
+            raise TypeError("the engine has a journal and the daemon gave nowhere to keep it")
+        error = self.journal.append(data)
+        if error:
+            self._unwritten = error
+            text = f"cannot write the journal: {error}; answers wait, trying again"
+            self.log.log(Level.ERROR, text, {}, JOURNAL_ID)
+            self._tell_unwritten()
 
     def _renew(self, journal: JournalWriter, parts: Iterable[bytes] | None = None) -> None:
         """Write the next generation of the journal, a slice between batches now and then."""

@@ -23,7 +23,7 @@ from selectors import EVENT_READ, EVENT_WRITE, EpollSelector, SelectorKey
 from time import monotonic
 from typing import Any, TypeVarTuple, Unpack
 
-EVENTS = 256
+EVENTS = 64
 """Ready descriptors taken per call."""
 
 _Ts = TypeVarTuple("_Ts")

@@ -119,11 +119,7 @@ class LockTable(Generic[O]):
             return False
         if type(entry) is ManyLocks:
             written, writers = entry.written, entry.writers
-            if (
-                written.size > AGAIN_FEW + 1
-                and not entry.shared.size
-                and writers.get(owner) == (start, end)
-            ):
+            if written.size > AGAIN_FEW + 1 and not entry.shared.size and writers.get(owner) == (start, end):
                 del writers[owner]
                 written.remove(start)
                 self._extra -= 1

@@ -174,6 +174,11 @@ class Prompt:
                 lane.host.last_seen = now.wall
             cache.bound()
 
+    def take(self) -> bytes | None:
+        """What the answers have the journal append."""
+        journal = self._server.journal
+        return None if journal.overgrown else journal.take(self._service.cache, self._server.grace)
+
     def met(self, data: bytes, origin: Origin, reply: bytes) -> None:
         """`Service.receive` answered this call so: know it when it comes again."""
         if not reply.startswith(SUCCESS, 4):
