@@ -7,27 +7,12 @@ from itertools import product
 
 import pytest
 
-from fakes.locking import HOURS, LockClient, World
+from fakes.locking import LockClient, World
 from hosts import nlmcalls as nlm
 from hosts import rpc
 from hosts.nlmcalls import LAST
 from pydaemons.engine.protocol import Transport
 from pydaemons.nlm.types import Status
-
-
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
-@pytest.fixture
-def one(world: World) -> LockClient:
-    return world.client(2)
-
-
-@pytest.fixture
-def two(world: World) -> LockClient:
-    return world.client(3)
 
 
 def pair(version: int, **settings: int) -> tuple[World, LockClient, LockClient]:
@@ -230,191 +215,6 @@ def test_versions_1_and_3_are_answered_with_statuses_they_know(version):
     assert len(world.server.waiters) == 1
 
 
-# ---------------------------------------------------------------------- blocking
-
-
-@pytest.mark.parametrize("version", nlm.VERSIONS)
-def test_a_blocking_lock_that_can_be_had_is_granted_at_once(version):
-    world, one, _ = pair(version)
-    assert one.wait() == nlm.OK
-    world.run()
-    assert one.grants == []
-
-
-def test_waiters_go_in_the_order_they_came(world, one):
-    one.lock()
-    order: list[int] = []
-    clients = [world.client(number) for number in range(10, 20)]
-    for number, client in enumerate(clients):
-        client.accepted = lambda lock, exclusive, number=number: order.append(number)
-        client.wait()
-    one.unlock()
-    for client in clients:
-        world.run(1)
-        client.unlock()
-    assert order == list(range(10))
-
-
-def test_a_reader_that_waits_behind_a_writer_is_let_in_where_only_readers_hold(world, one, two):
-    """As Linux: a waiting writer reserves nothing, or waits in no held lock could deadlock."""
-    one.lock(exclusive=False)
-    two.wait(exclusive=True)
-    three = world.client(4)
-    assert three.lock(exclusive=False) == nlm.OK
-    one.unlock()
-    world.run()
-    assert two.grants == []
-    three.unlock()
-    world.run()
-    assert [grant.answer for grant in two.grants] == [nlm.OK]
-
-
-def test_readers_and_the_writer_behind_them_are_served_in_turn(world, one):
-    one.lock()
-    readers = [world.client(number) for number in (10, 11)]
-    writer = world.client(12)
-    readers[0].wait(exclusive=False)
-    writer.wait()
-    readers[1].wait(exclusive=False)
-    one.unlock()
-    world.run()
-    assert [len(client.grants) for client in (*readers, writer)] == [1, 1, 0]
-    for reader in readers:
-        reader.unlock()
-    world.run()
-    assert len(writer.grants) == 1
-
-
-def test_a_partial_unlock_serves_who_needs_only_that_part(world, one, two):
-    three = world.client(4)
-    one.lock(offset=0, length=100)
-    two.wait(offset=0, length=10)
-    three.wait(offset=5, length=20)
-    one.unlock(offset=0, length=20)
-    world.run()
-    assert len(two.grants) == 1 and three.grants == []
-    one.unlock(offset=20, length=80)
-    two.unlock(offset=0, length=10)
-    world.run()
-    assert len(three.grants) == 1
-
-
-def test_a_lock_request_that_does_not_block_does_not_wait(world, one, two):
-    one.lock()
-    assert two.lock() == nlm.DENIED
-    one.unlock()
-    world.run()
-    assert two.grants == [] and one.lock() == nlm.OK
-
-
-@pytest.mark.parametrize(
-    "other",
-    [
-        {"svid": 2},
-        {"offset": 1},
-        {"length": 11},
-        {"fh": b"other"},
-        {"exclusive": False},
-    ],
-)
-def test_cancel_takes_back_exactly_the_request_it_names(world, one, two, other):
-    one.lock(length=0)
-    two.wait()
-    assert two.cancel(**other) == nlm.OK
-    assert len(world.server.waiters) == 1
-    assert two.cancel() == nlm.OK
-    assert len(world.server.waiters) == 0
-    one.unlock(length=0)
-    world.run()
-    assert two.grants == []
-
-
-def test_a_cancelled_wait_leaves_the_others_their_turn(world, one, two):
-    three = world.client(4)
-    one.lock()
-    two.wait()
-    three.wait()
-    two.cancel()
-    one.unlock()
-    world.run()
-    assert two.grants == [] and len(three.grants) == 1
-
-
-def test_cancel_of_nothing_succeeds(one):
-    assert one.cancel() == nlm.OK
-    one.lock()
-    assert one.cancel() == nlm.OK
-
-
-def test_a_repeated_wait_that_can_be_had_now_is_granted_and_leaves_the_queue(world, one, two):
-    """A lock freed behind the queue's back (an administrator's release, say) does not leave the client in
-    it."""
-    one.lock()
-    two.wait()
-    world.server.table.drop(lambda owner: True)
-    assert two.wait() == nlm.OK
-    assert len(world.server.waiters) == 0
-
-
-def test_one_owner_may_wait_for_several_locks(world, one, two):
-    one.lock(offset=0)
-    one.lock(offset=100)
-    two.wait(offset=0)
-    two.wait(offset=100)
-    assert len(world.server.waiters) == 2
-    one.unlock(offset=0, length=0)
-    world.run()
-    assert sorted(grant.lock.offset for grant in two.grants) == [0, 100]
-
-
-# ---------------------------------------------------------------------- deadlock
-
-
-def test_two_owners_that_wait_for_each_other_are_a_deadlock(world, one, two):
-    one.lock(fh=b"a")
-    two.lock(fh=b"b")
-    assert one.wait(fh=b"b") == nlm.BLOCKED
-    assert two.wait(fh=b"a") == nlm.DEADLOCK
-    assert len(world.server.waiters) == 1, "who was told DEADLCK does not wait"
-    two.unlock(fh=b"b")
-    world.run()
-    assert [grant.answer for grant in one.grants] == [nlm.OK]
-
-
-def test_three_owners_in_a_circle_are_a_deadlock(world, one, two):
-    three = world.client(4)
-    for client, fh in ((one, b"a"), (two, b"b"), (three, b"c")):
-        client.lock(fh=fh)
-    assert one.wait(fh=b"b") == nlm.BLOCKED
-    assert two.wait(fh=b"c") == nlm.BLOCKED
-    assert three.wait(fh=b"a") == nlm.DEADLOCK
-    assert three.lock(fh=b"a") == nlm.DENIED
-
-
-def test_two_readers_that_both_want_to_write_are_a_deadlock(one, two):
-    one.lock(exclusive=False)
-    two.lock(exclusive=False)
-    assert one.wait() == nlm.BLOCKED
-    assert two.wait() == nlm.DEADLOCK
-
-
-def test_processes_of_one_client_can_be_in_a_deadlock(one):
-    one.lock(fh=b"a", svid=1)
-    one.lock(fh=b"b", svid=2)
-    assert one.wait(fh=b"b", svid=1) == nlm.BLOCKED
-    assert one.wait(fh=b"a", svid=2) == nlm.DEADLOCK
-
-
-def test_a_long_queue_is_no_deadlock(world, one):
-    one.lock()
-    assert {world.client(number).wait() for number in range(10, 60)} == {nlm.BLOCKED}
-
-
-def test_a_repeated_wait_is_no_deadlock_with_itself(one, two):
-    one.lock()
-    assert [two.wait(), two.wait(), two.wait()] == [nlm.BLOCKED] * 3
-
-
 # ---------------------------------------------------------------------- at most once
 
 
@@ -481,14 +281,6 @@ def test_nm_lock_never_blocks(world, one, two):
     assert len(world.server.waiters) == 0
 
 
-def test_a_client_of_nm_lock_is_forgotten_when_it_is_idle(world, one):
-    one.lock(procedure=nlm.NM_LOCK)
-    one.unlock()
-    world.run(HOURS)
-    assert len(world.server.hosts) == 0
-    assert world.engine.deadline() is None
-
-
 def test_free_all_frees_only_the_callers_own(world, one, two):
     one.lock()
     two.lock(fh=b"other")
@@ -504,51 +296,6 @@ def test_free_all_serves_who_waits(world, one, two):
     assert [grant.answer for grant in two.grants] == [nlm.OK]
 
 
-# ---------------------------------------------------------------------- SHARE
-
-
-@pytest.mark.parametrize("version", [3, 4])
-def test_shares_of_two_owners_clash_exactly_when_one_denies_what_the_other_wants(version):
-    kinds = list(product(range(4), repeat=2))
-    for (access, deny), (other_access, other_deny) in product(kinds, repeat=2):
-        _, one, two = pair(version)
-        assert one.share(access=access, mode=deny) == nlm.OK
-        clash = access & other_deny or other_access & deny
-        assert two.share(access=other_access, mode=other_deny) == (nlm.DENIED if clash else nlm.OK)
-
-
-def test_one_owner_may_have_several_shares_and_gives_each_back(one, two):
-    """Windows opens a file several times."""
-    assert one.share(access=1, mode=0) == nlm.OK
-    assert one.share(access=0, mode=3) == nlm.OK
-    assert two.share(access=1, mode=0) == nlm.DENIED
-    assert one.unshare(access=0, mode=3) == nlm.OK
-    assert two.share(access=1, mode=0) == nlm.OK
-    assert two.share(access=1, mode=1) == nlm.DENIED, "one reads"
-
-
-def test_the_owner_of_a_share_is_a_client_and_an_owner_handle(one, two):
-    one.share(access=3, mode=3, oh=b"a")
-    assert one.share(access=1, mode=0, oh=b"b") == nlm.DENIED
-    assert two.unshare(access=3, mode=3, oh=b"a") == nlm.OK
-    assert two.share(access=1, mode=0, oh=b"a") == nlm.DENIED
-
-
-def test_unsharing_nothing_succeeds(one):
-    assert one.unshare(access=3, mode=3) == nlm.OK
-
-
-def test_shares_and_locks_do_not_meet(one, two):
-    one.share(access=3, mode=3)
-    assert two.lock() == nlm.OK
-
-
-@pytest.mark.parametrize(("access", "mode"), [(4, 0), (0, 4), (2**32 - 1, 0), (0, 2**32 - 1)])
-def test_a_share_of_no_known_kind_fails(one, access, mode):
-    assert one.share(access=access, mode=mode) == nlm.FAILED
-    assert one.unshare(access=access, mode=mode) in (nlm.OK, nlm.FAILED)
-
-
 # ---------------------------------------------------------------------- limits
 
 
@@ -559,17 +306,6 @@ def test_one_lock_too_many_is_refused_for_want_of_locks():
     one.unlock(fh=b"0")
     assert two.share() == nlm.OK
     assert two.lock(fh=b"another") == nlm.NOLOCKS, "shares count too"
-
-
-def test_one_wait_too_many_is_refused_for_want_of_locks():
-    world, one, two = pair(4, nlm_max_blocked=2)
-    one.lock()
-    assert [two.wait(svid=n) for n in (1, 2, 3)] == [nlm.BLOCKED, nlm.BLOCKED, nlm.NOLOCKS]
-    assert two.wait(svid=1) == nlm.BLOCKED, "a repetition is not one more"
-    two.cancel(svid=1)
-    assert two.wait(svid=3) == nlm.BLOCKED
-    world.tune("nlm_max_blocked", 3)
-    assert two.wait(svid=4) == nlm.BLOCKED
 
 
 def test_a_client_at_its_limit_of_locks_leaves_room_for_others_and_for_itself_after_an_unlock():
@@ -594,16 +330,6 @@ def test_a_limit_set_later_counts_what_is_held_and_what_was_waited_for():
     assert one.lock(offset=100) == nlm.NOLOCKS
     one.free_all()
     assert one.lock(offset=100) == nlm.OK
-
-
-def test_a_client_at_its_limit_of_waiting_requests_leaves_room_for_others():
-    world, one, two = pair(4, nlm_max_blocked_per_client=1)
-    three = world.client(4)
-    one.lock()
-    assert [two.wait(svid=1), two.wait(svid=2), two.wait(svid=1)] == [nlm.BLOCKED, nlm.NOLOCKS, nlm.BLOCKED]
-    assert three.wait() == nlm.BLOCKED
-    two.cancel(svid=1)
-    assert two.wait(svid=2) == nlm.BLOCKED
 
 
 def test_processes_that_were_denied_take_no_memory(world, one, two):
@@ -719,25 +445,6 @@ def test_granted_to_us_is_denied_for_we_are_nobodys_client(world, one):
     assert [(procedure, found.status) for procedure, found, _ in one.results] == [
         (nlm.GRANTED_RES, nlm.DENIED)
     ]
-
-
-# ---------------------------------------------------------------------- hours
-
-
-def test_a_day_of_ten_clients_leaves_nothing_behind(world):
-    clients = [world.client(number) for number in range(10, 20)]
-    for hour in range(24):
-        for client in clients:
-            client.wait(fh=b"%d" % (hour % 3))
-        for _ in clients:
-            for client in clients:
-                client.unlock(fh=b"%d" % (hour % 3))
-            world.run(HOURS / 12)
-        world.check()
-    world.run(HOURS)
-    assert world.locks() == set()
-    assert (len(world.server.waiters), len(world.server.grants), len(world.server.hosts)) == (0, 0, 0)
-    assert world.monitor.watched == {}
 
 
 # ---------------------------------------------------------------------- the *_MSG twins

@@ -24,9 +24,10 @@ from pydaemons.lockd.settings import PylockdConfiguration
 from pydaemons.nlm import procs
 from pydaemons.nlm.filehandle import Codecs
 from pydaemons.nlm.journal import Journal
+from pydaemons.nlm.lingering import Monitor
 from pydaemons.nlm.prompt import GRANTED, Prompt
 from pydaemons.nlm.replay import replay
-from pydaemons.nlm.server import PRIVILEGED_PORTS, Monitor, Server
+from pydaemons.nlm.server import PRIVILEGED_PORTS, Server
 from pydaemons.nlm.types import NLM_PROGRAM
 from pydaemons.nsm import procs as nsm_procs
 from pydaemons.nsm.monitor import Monitor as EmbeddedMonitor

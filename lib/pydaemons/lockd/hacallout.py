@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable
 
 from pydaemons.engine.protocol import Now
-from pydaemons.nlm.server import Monitor
+from pydaemons.nlm.lingering import Monitor
 
 PATIENCE = 30.0
 """Seconds until a run is ended; then the next has its turn."""

@@ -63,6 +63,12 @@ class Host:
         self.first_seen = now.wall
         self.last_seen = now.wall
 
+    def learn_state(self, state: int) -> None:
+        """Keep the NSM state number a request came with; 0 says nothing."""
+        if state and state != self.state:
+            self.state, self.noted = state, False
+            self.changes += 1
+
     def owner(self, svid: int, oh: bytes) -> Owner:
         """The owner of that number, made when new."""
         owner = self.owners.get(svid)

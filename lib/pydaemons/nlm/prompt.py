@@ -123,7 +123,8 @@ class Prompt:
         ):
             return
         plans = lane.plans
-        crowd = server.crowd
+        blocking = server.blocking
+        crowd = blocking.crowd
         lock, unlock = server.table.lock, server.table.unlock
         locked, unlocked = server.journal.locked, server.journal.unlocked
         cache = self._service.cache
@@ -150,7 +151,7 @@ class Prompt:
                 if end > EOF or start >= EOF:
                     return
                 file, owner, exclusive = known
-                if crowd and server.crowded(file):
+                if crowd and blocking.crowded(file):
                     return
                 if plan.locks:
                     if lock(file, owner, start, end, exclusive) is not None:
