@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import socket
 import subprocess
@@ -96,7 +97,7 @@ def listing(environ, code):
     served, _ = tcp.accept()
     memory = os.memfd_create("state")
     passed = [udp.fileno(), tcp.fileno(), served.fileno(), memory]
-    high = [os.dup2(descriptor, 100 + i) for i, descriptor in enumerate(passed)]
+    high = [fcntl.fcntl(descriptor, fcntl.F_DUPFD, 100) for descriptor in passed]
 
     def arrange():
         for i, descriptor in enumerate(high):
