@@ -57,6 +57,13 @@ def test_what_is_nothing_is_not_answered_and_leaves_nothing(net: Network, data: 
     assert sum(net.endpoint.counts.values()) == 1
 
 
+def test_who_waits_for_a_call_that_nobody_knows_any_more_is_told(net: Network) -> None:
+    ping = packet(rx.ACK, rx.ack_body(1, 0, rx.PING), flags=rx.CLIENT | rx.WANT_ACK)
+    (abort,) = rx.replies(net.give(ping))
+    assert (abort.kind, abort.call, abort.body) == (rx.ABORT, 1, rx.u32(-1))
+    assert len(net.endpoint) == 0
+
+
 def test_a_version_is_told_as_far_as_the_question_was_long(net: Network) -> None:
     for size, said in (
         (0, None),

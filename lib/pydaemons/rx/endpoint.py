@@ -151,7 +151,11 @@ class Endpoint:
             self._connections.move_to_end(key)
             return connection
         if header.type != _DATA:
-            self.counts["of no connection"] += 1
+            if header.type == _ACK and header.flags & Flag.WANT_ACK and header.call:
+                # who asks whether we still work on its call shall not wait for nothing: we were started anew
+                self._refuse(header, data, Failure.CALL_DEAD, origin)
+            else:
+                self.counts["of no connection"] += 1
             return None
         make = self._securities.get(header.security)
         if header.call == 0:
