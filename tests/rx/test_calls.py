@@ -7,7 +7,7 @@ import pytest
 
 from fakes.rxnet import DOWNLOAD, ECHO, QUICK, REFUSE, SLOW, UPLOAD, WRONG, Network, content
 from hosts import rx
-from pydaemons.rx.call import State
+from pydaemons.rx.call import Call, State
 from pydaemons.rx.calls import Limits
 
 EPOCH, CID = 0x80000001, 4
@@ -275,6 +275,18 @@ def test_an_answer_divided_for_an_unproved_address_ends_with_its_last_part(net: 
     assert net.give(ack(2, call=2)) != [], "more follows"
     net.give(ack(3, call=2))
     assert net.endpoint._connections[EPOCH, CID, None].calls[0].state is State.SENDING
+
+
+def test_what_has_ended_keeps_no_data(net: Network) -> None:
+    for cid in (4, 8):
+        for seq in range(1, 11):
+            net.give(data(rx.u32(UPLOAD, 300_000) + bytes(1400), seq=seq, flags=0, cid=cid))
+    net.give(rx.Packet(EPOCH, 8, 1, 0, 99, rx.ABORT, rx.CLIENT, 0, 0, 0, 1, rx.u32(-1)).bytes())
+    net.clock.pass_(20)
+    net.tick()
+    for cid in (4, 8):
+        call = net.endpoint._connections[EPOCH, cid, None].calls[0]
+        assert isinstance(call, Call) and call.state is State.DONE and call.receiver.available == 0
 
 
 def test_too_many_calls_of_one_host_are_not_begun(net: Network) -> None:

@@ -12,8 +12,9 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from pydaemons.engine.protocol import Now
 from pydaemons.rx.receiver import Receiver
 from pydaemons.rx.sender import Sender
 
@@ -143,3 +144,25 @@ class Call:
         if resend is not None and resend < at:
             at = resend
         return at
+
+    def forget_data(self) -> None:
+        """It has ended: what came and what was to go is of no use any more."""
+        self.receiver = Receiver()
+        self.sender = Sender(self.connection.round_trip)
+
+
+class Service(Protocol):
+    """What answers the calls of one service number."""
+
+    streaming: frozenset[int]
+    """procedures that read their request as it comes"""
+
+    def quick(self, request: bytes) -> bytes | int | None:
+        """The answer of a complete request, or its code, if it can be had on the spot and changes nothing (it
+        may be asked for twice); else None."""
+
+    def answer(self, request: bytes, call: Call, now: Now) -> Outcome | Body:
+        """A complete request; the answer, an abort code, or a body that works it out."""
+
+    def stream(self, procedure: int, call: Call, now: Now) -> Body:
+        """A request of a streaming procedure begins."""

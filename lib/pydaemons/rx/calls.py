@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from pydaemons.engine.effects import Effect, Reply
 from pydaemons.engine.protocol import Now
@@ -23,11 +23,11 @@ from pydaemons.rx.call import (
     SENDING,
     WAIT,
     WORKING,
-    Body,
     Brief,
     Call,
     Outcome,
     Read,
+    Service,
     State,
 )
 from pydaemons.rx.connection import WANT_ANSWER, Connection
@@ -68,23 +68,6 @@ class Limits:
     """bytes of a request that is taken whole"""
     idle: float = 60.0
     """seconds after which a connection without calls, and its last answers, are forgotten"""
-
-
-class Service(Protocol):
-    """What answers the calls of one service number."""
-
-    streaming: frozenset[int]
-    """procedures that read their request as it comes"""
-
-    def quick(self, request: bytes) -> bytes | int | None:
-        """The answer of a complete request, or its code, if it can be had on the spot and changes nothing (it
-        may be asked for twice); else None."""
-
-    def answer(self, request: bytes, call: Call, now: Now) -> Outcome | Body:
-        """A complete request; the answer, an abort code, or a body that works it out."""
-
-    def stream(self, procedure: int, call: Call, now: Now) -> Body:
-        """A request of a streaming procedure begins."""
 
 
 class Calls:
@@ -185,6 +168,7 @@ class Calls:
             call.body.close()
             call.body = None
         call.state = state
+        call.forget_data()
         self.timers.cancel(call)
 
     def resume(self, call: Call, value: object, now: Now) -> None:
@@ -216,6 +200,10 @@ class Calls:
         connection, receiver = call.connection, call.receiver
         if call.state is State.DONE:
             return
+        if call.state is State.ABORTED:
+            if connection.room() >= HEADER_SIZE + 4:
+                self.send(connection, connection.packet(Type.ABORT, call, pack_code(call.code)))
+            return
         payload = connection.security.open(header, piece.payload)
         if len(payload) > LONGEST_PAYLOAD:
             self._counts["too long"] += 1
@@ -223,9 +211,7 @@ class Calls:
         reason = receiver.take(piece.seq, piece.flags, payload)
         if reason is Reason.DUPLICATE:
             self._counts["duplicates"] += 1
-            if call.state is State.ABORTED:
-                self.send(connection, connection.packet(Type.ABORT, call, pack_code(call.code)))
-            elif call.state is State.SENDING:
+            if call.state is State.SENDING:
                 self._repeat(call, now)
             else:
                 self.ack(call, reason, piece.serial)

@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pydaemons.engine.effects import Effect, Reply
 from pydaemons.engine.entropy import Entropy
 from pydaemons.engine.protocol import Now, Origin
-from pydaemons.rx.call import Brief, Call, State
-from pydaemons.rx.calls import Calls, Limits, Service
+from pydaemons.rx.call import Brief, Call, Service, State
+from pydaemons.rx.calls import Calls, Limits
 from pydaemons.rx.connection import FIRST_SERIAL_BITS, Connection, Key
 from pydaemons.rx.packet import (
     CHANNEL_MASK,
