@@ -209,12 +209,13 @@ class Scripted:
     def __init__(self, monkeypatch, found: list[int]) -> None:
         self.found = found
         self.timeouts: list[float | None] = []
-        self.now = 0.0
+        self.now = 1.0
+        self.pause = 10e-6
         monkeypatch.setattr(loop_module, "monotonic", lambda: self.now)
 
     def poll(self, timeout: float | None, limit: int) -> list[tuple[int, int]]:
         self.timeouts.append(timeout)
-        self.now += 10e-6 if timeout == 0 else 1.0
+        self.now += self.pause if timeout == 0 else 1.0
         return [(9, select.EPOLLIN)] if len(self.timeouts) in self.found else []
 
     def close(self) -> None:
@@ -245,6 +246,29 @@ def test_a_wait_in_vain_ends_it(monkeypatch):
     timeouts = waits(monkeypatch, [1], 3)
     assert timeouts[1:-2].count(0) > 2
     assert timeouts[-3:] == [None, 0, None]
+
+
+def test_who_lost_the_processor_meanwhile_does_not_linger_for_a_while(monkeypatch):
+    selector = PacketSelector()
+    selector.linger = 50e-6
+    script = Scripted(monkeypatch, list(range(1, 100, 2)))
+    selector._poll_set.close()
+    selector._poll_set = script
+    selector._wait(None)
+    script.pause = 3e-3
+    selector._wait(None)
+    assert script.timeouts == [0, 0, 0], "found while lingering, but late"
+    script.pause = 10e-6
+    script.found = [5]
+    selector._close = True
+    selector._wait(None)
+    assert script.timeouts[3:] == [0, None], "sleeps at once"
+    script.found = [6, 8]
+    selector._wait(None)
+    assert script.timeouts[5:] == [0]
+    selector._wait(None)
+    assert script.timeouts[6:] == [0, 0], "a second has passed: it lingers again"
+    selector.close()
 
 
 def test_a_timer_that_is_nearer_than_the_wait_is_waited_for_asleep(monkeypatch):

@@ -9,7 +9,7 @@ is something for asyncio: another descriptor, a callback, a timer.
 It also waits the way a networking stack does under load (net.core.busy_poll in Linux): while packets follow
 close upon each other, the next is looked for during `linger` seconds before the process goes to sleep, for
 sleeping and waking take longer than that. After a wait in vain it sleeps at once until they come close again:
-a daemon that nothing happens to uses no processor.
+a daemon that nothing happens to uses no processor. Nor does it linger where processors are short.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ from typing import Any, TypeVarTuple, Unpack
 
 EVENTS = 64
 """Ready descriptors taken per call."""
+
+REST = 0.1
+"""Seconds without lingering after the processor was taken away meanwhile: others have use for it."""
 
 _Ts = TypeVarTuple("_Ts")
 
@@ -45,6 +48,8 @@ class PacketSelector(EpollSelector):
         """Seconds to look for packets before sleeping, while they come that close."""
         self._close = False
         """The last one came within `linger`."""
+        self._rest = 0.0
+        """Until when not to linger."""
 
     def select(self, timeout: float | None = None) -> list[tuple[SelectorKey, int]]:
         """Serve packets until there is something for asyncio, or `timeout` has passed."""
@@ -88,11 +93,18 @@ class PacketSelector(EpollSelector):
             self._close = True
             return events
         start = monotonic()
-        if self._close:
-            while monotonic() - start < linger:
+        if self._close and start > self._rest:
+            before = start
+            while True:
                 events = poll(0, EVENTS)
+                now = monotonic()
+                if now - before > linger:
+                    self._rest = now + REST  # somebody else had the processor
                 if events:
                     return events
+                if now - start >= linger:
+                    break
+                before = now
         events = poll(timeout, EVENTS)
         self._close = monotonic() - start < linger
         return events
