@@ -389,6 +389,18 @@ def test_a_pid_file_is_there_while_it_runs(lab: Lab) -> None:
     assert lab.h1.run("test", "-e", "/run/nmb.pid").returncode == 1
 
 
+def test_in_the_foreground_it_ends_with_the_pipe_it_was_started_by(lab: Lab) -> None:
+    lab.h1.write("/run/pynmbd.conf", PLAIN)
+    lab.h1.run("mkfifo", "/run/hold", check=True)
+    program = f"{CHECKOUT}/bin/pynmbd -F -s /run/pynmbd.conf --run-dir {RUN} --state-dir {STATE}"
+    ours = lab.h1.start("sh", "-c", f"PYSYSCTL_ROOT={TREE} exec {program} </run/hold", name="piped")
+    holder = lab.h1.start("sh", "-c", "exec sleep 60 >/run/hold", name="holder")
+    wait_for(lambda: "SUT in TESTGRP" in _status(lab.h1), what="the daemon to answer")
+    holder.stop()
+    assert ours.wait(20) == 0
+    assert "standard input has ended" in ours.log
+
+
 def test_pynmbctl_shuts_it_down(lab: Lab) -> None:
     ours = start_pynmbd(lab.h1, PLAIN)
     assert ctl(lab.h1, "ping").startswith("PONG from pid")

@@ -9,8 +9,6 @@ import argparse
 import asyncio
 import os
 import signal as signals
-import socket
-import stat
 from collections.abc import Sequence
 from typing import Any
 
@@ -45,7 +43,7 @@ from pydaemons.netbios.node.localmaster import Role
 from pydaemons.netbios.node.node import Node
 from pydaemons.netbios.node.subnet import Interface
 from pydaemons.netbios.node.winsdb import WinsDb
-from pydaemons.nmbd import settings
+from pydaemons.nmbd import settings, standardinput
 from pydaemons.nmbd.control import interface
 from pydaemons.nmbd.files import Files, take_handover
 from pydaemons.nmbd.hooks import Hooks
@@ -185,7 +183,7 @@ class PynmbdDaemon(Daemon):
             self.configuration.tunables, self.name, driver.loop, log=shell.log, changed=self._written
         )
         self._files.load_lmhosts(shell.arguments.hosts)
-        self._names = Listeners(driver, shell.inherited, standard_input=self._started_by_super_server())
+        self._names = Listeners(driver, shell.inherited, standard_input=standardinput.name_socket())
         self._datagrams = Listeners(driver, shell.inherited, name=DATAGRAM_SERVICE)
         self._local = LocalPackets(f"{shell.run_dir}/{UNEXPECTED}", shell.log, driver.post)
         self._local.limit = self.configuration.smb.unexpected_clients
@@ -204,6 +202,8 @@ class PynmbdDaemon(Daemon):
         self._files.import_old_wins()
         self._files.write_pid_file(shell.arguments.pidfile)
         self._later_scan()
+        if shell.arguments.foreground or shell.arguments.interactive:
+            standardinput.when_it_ends(driver.loop, lambda: driver.leave(0, "standard input has ended"))
         self._files.begin_to_dump(driver.loop)
         driver.settle()
 
@@ -385,19 +385,6 @@ class PynmbdDaemon(Daemon):
             self._datagrams.move(self._wildcard(), found)
         except BindError as error:
             self._shell.log.error(str(error))
-
-    def _started_by_super_server(self) -> socket.socket | None:
-        """A name socket on standard input, as inetd passes it."""
-        try:
-            if not stat.S_ISSOCK(os.fstat(0).st_mode):
-                return None
-            passed = socket.socket(fileno=os.dup(0))
-        except OSError:
-            return None
-        if passed.family == socket.AF_INET and passed.type == socket.SOCK_DGRAM:
-            return passed
-        passed.close()
-        return None
 
     # ---- effects of the node
 
