@@ -248,7 +248,9 @@ def test_a_reload_applies_everything(lab: Lab) -> None:
     assert lab.h1.read(f"{TREE}/net/netbios/max_ttl") == "4711\n"
     assert "Name = SUT<20>\tSource = SELF_NAME" in lab.h1.read(f"{RUN}/namelist.debug")
     lab.h1.write("/run/pynmbd.conf", "[global]\nwins support = perhaps\n")
-    assert "wins_support" in ctl(lab.h1, "reload")
+    refused = lab.h1.run(str(CHECKOUT / "bin/pynmbctl"), "--socket", f"{RUN}/control", "reload")
+    assert refused.returncode == 1
+    assert "wins_support" in refused.stderr
     assert lookup(lab.h2, "NEWONE")[0] == 0, "a wrong configuration changes nothing"
     ours.send_signal(1)
     wait_for(lambda: "keeping the old one" in ours.log, what="SIGHUP to be heard")
@@ -303,7 +305,9 @@ def test_a_reload_moves_the_sockets_too(lab: Lab) -> None:
     assert bound() == {"10.97.0.1:137"}
     assert lookup(lab.h2, "-A", lab.h1.address)[0] == 0
     lab.h1.write("/run/pynmbd.conf", PLAIN + "nbt client socket address = fd00::1\n")
-    assert "IPv4 only" in ctl(lab.h1, "reload")
+    refused = lab.h1.run(str(CHECKOUT / "bin/pynmbctl"), "--socket", f"{RUN}/control", "reload")
+    assert refused.returncode == 1
+    assert "IPv4 only" in refused.stderr
     assert bound() == {"10.97.0.1:137"}
 
 
