@@ -20,6 +20,7 @@ from hosts.waiting import wait_for
 pytestmark = pytest.mark.needs("dpkg-buildpackage", "dh", "pybuild", "apt-get")
 
 DAEMONS = ("pylockd", "pynmbd", "pybosd")
+SOCKETS = ("pylockd-nlm.socket", "pynmbd.socket")
 INSTANCE = "green"
 HELD = b"\x11" * 28
 NEXT = "0.1.1"
@@ -91,6 +92,7 @@ def running(installed: SystemdHost) -> SystemdHost:
     installed.write("/etc/pylockd.conf.d/50-test.conf", ports)
     installed.run("ip", "netns", "add", INSTANCE, check=True)
     installed.run("ip", "netns", "exec", INSTANCE, "ip", "link", "set", "lo", "up", check=True)
+    installed.systemctl("start", *SOCKETS)
     installed.systemctl("start", *DAEMONS, f"pylockd@{INSTANCE}")
     return installed
 
@@ -165,7 +167,9 @@ def test_logcheck_has_nothing_to_report_of_a_day_without_trouble(running: System
 def upgrade(machine: SystemdHost, packages: list[Path]) -> None:
     names = (*DAEMONS, f"pylockd@{INSTANCE}")
     old = {name: machine.show(name, "MainPID") for name in names}
+    opened = {name: machine.show(name, "ActiveEnterTimestampMonotonic") for name in SOCKETS}
     apt(machine, "install", *packages)
+    assert opened == {name: machine.show(name, "ActiveEnterTimestampMonotonic") for name in SOCKETS}
     for name in names:
         assert machine.show(name, "ActiveState") == "active"
         assert machine.show(name, "MainPID") != old[name], f"{name} was not restarted"
@@ -216,7 +220,7 @@ def test_an_upgrade_under_load_loses_no_lock_and_no_process(
 def test_removed_they_stop_and_purged_they_leave_nothing(running: SystemdHost, before: set[str]) -> None:
     machine = running
     machine.run("dpkg", "--remove", *DAEMONS, check=True, timeout=120)
-    for name in (*DAEMONS, f"pylockd@{INSTANCE}"):
+    for name in (*DAEMONS, f"pylockd@{INSTANCE}", *SOCKETS):
         assert machine.show(name, "ActiveState") == "inactive"
     machine.run("ip", "netns", "delete", INSTANCE, check=True)
     assert machine.run("test", "-e", "/etc/pylockd.conf").returncode == 0, "configuration stays until purged"
