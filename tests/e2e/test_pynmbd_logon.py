@@ -18,13 +18,13 @@ from fakes.claims import wire
 from fakes.datagrams import datagram, write_in
 from hosts.holder import Process
 from hosts.lab import Host, Lab
-from hosts.netbios import SAMBA_FOLDERS, start_pynmbd
+from hosts.netbios import SAMBA_FOLDERS, ctl, start_pynmbd
 from hosts.waiting import wait_for
 from pydaemons.netbios import logon
 from pydaemons.netbios.logon import NtVersion, SamAnswerEx, SamRequest
 from pydaemons.netbios.mailslot import NETLOGON
 
-pytestmark = pytest.mark.needs("smbd", "smbtorture", "pdbedit", "tshark")
+pytestmark = pytest.mark.needs("smbd", "smbtorture", "pdbedit", "net", "tshark")
 
 DOMAIN = "[global]\nnetbios name = SUT\nworkgroup = TESTGRP\ndomain logons = yes\n"
 SMBD = """
@@ -98,6 +98,22 @@ def test_smbtorture_finds_the_controller_and_its_own_account(domain: Domain, tes
 def test_samba_finds_the_controller_by_its_group(domain: Domain) -> None:
     done = domain.lab.h2.run("nmblookup", "-s", "/run/client.conf", "TESTGRP#1c")
     assert "10.97.0.1 TESTGRP<1c>" in done.stdout
+
+
+def test_a_samba_host_joins_the_domain(domain: Domain) -> None:
+    """It looks for the primary controller by the domain master's name, and for any by the group."""
+    lab = domain.lab
+    lab.h2.write("/run/member.conf", lab.h2.run("cat", "/run/client.conf").stdout + "security = domain\n")
+    wait_for(lambda: "TESTGRP#1b" in ctl(lab.h1, "names"), what="the domain master's name")
+
+    def net(*words: str) -> str:
+        done = lab.h2.run("net", "-s", "/run/member.conf", *words, timeout=60)
+        return f"{done.stdout}{done.stderr}"
+
+    assert net("lookup", "pdc", "TESTGRP") == f"{lab.h1.address}\n"
+    assert net("lookup", "dc", "TESTGRP") == f"{lab.h1.address}\n"
+    assert "Joined 'CLIENT' to domain 'TESTGRP'" in net("rpc", "join", "-Uroot%secret")
+    assert net("rpc", "testjoin") == "Join to 'TESTGRP' is OK\n"
 
 
 class Directory(threading.Thread):

@@ -162,8 +162,12 @@ nmbd_proxy_logon:cldap_server = dc1.example.org
         ("server role = member server", None),
         ("server role = Classic Primary  Domain Controller", Logon()),
         ("server role = classic backup domain controller", Logon(primary=False)),
+        ("domain logons = yes\ndomain master = no", Logon(primary=False)),
+        ("domain logons = yes\ndomain master = auto", Logon(primary=True)),
     ],
 )
 def test_the_server_role_decides_whether_we_are_a_controller(file, text, logon):
     configuration, _ = load(file, f"[global]\n{text}\n")
-    assert configuration.node_settings("box").logon == logon
+    node = configuration.node_settings("box")
+    assert node.logon == logon
+    assert node.browsing.domain_master == (logon is not None and logon.primary)

@@ -26,6 +26,14 @@ ROLES = {
     "classic backup domain controller": ServerType.BACKUP_CONTROLLER,
 }
 """smb.conf: server role, as it shows in lists."""
+BACKUP = "classic backup domain controller"
+CONTROLLERS = ("classic primary domain controller", BACKUP)
+"""Roles that are found by hosts that want to log on."""
+
+
+def role_of(text: str) -> str:
+    """A server role as it is compared."""
+    return " ".join(text.lower().split())
 
 
 class Auto(Text):
@@ -84,11 +92,12 @@ class Said(Protocol):
 
 def browsing(said: Said, comment: str, *, is_controller: bool) -> Browsing:
     """The node's settings. `is_controller` decides where the configuration says auto."""
+    role = role_of(said.server_role)
     domain_master = choice(said.domain_master)
     if domain_master is None:
-        domain_master = is_controller
+        domain_master = is_controller and role != BACKUP
     preferred = choice(said.preferred_master)
-    offered = OFFERED | ROLES.get(said.server_role.lower(), ServerType(0))
+    offered = OFFERED | ROLES.get(role, ServerType(0))
     if is_controller and not offered & (ServerType.DOMAIN_CONTROLLER | ServerType.BACKUP_CONTROLLER):
         offered |= ServerType.DOMAIN_CONTROLLER if domain_master else ServerType.BACKUP_CONTROLLER
     if said.time_server:

@@ -18,7 +18,7 @@ from pydaemons.netbios.node.settings import Logon, Partner, WinsServer
 from pydaemons.netbios.node.settings import Settings as NodeSettings
 from pydaemons.netbios.node.tunables import NetbiosTunables
 from pydaemons.nmbd import smbconf
-from pydaemons.nmbd.browsing import Auto, RemoteMasters, browsing
+from pydaemons.nmbd.browsing import CONTROLLERS, Auto, RemoteMasters, browsing, role_of
 from pydaemons.nmbd.smbconf import Include
 from pydaemons.tunables.conf import Assignment, Problem, Severity
 from pydaemons.tunables.declare import Configuration, Settings, setting
@@ -26,9 +26,6 @@ from pydaemons.tunables.kinds import Address, Bool, Int, List, Path, Refused, Te
 from pydaemons.tunables.layers import Resolved
 
 DEEPEST_INCLUDE = 8
-BACKUP = "classic backup domain controller"
-CONTROLLERS = ("classic primary domain controller", BACKUP)
-"""Server roles that are found by hosts that want to log on."""
 
 
 class NetbiosName(Text):
@@ -247,6 +244,7 @@ class PynmbdConfiguration(Configuration):
             raise ValueError("server role: an Active Directory controller has its own name service (nbtd)")
         if smb.disable_netbios:
             raise ValueError("disable netbios = yes")
+        shown = browsing(smb, expanded(smb.server_string), is_controller=self._is_controller())
         return NodeSettings(
             netbios_name=name.upper()[:15],
             aliases=tuple(
@@ -262,18 +260,20 @@ class PynmbdConfiguration(Configuration):
             wins_proxy=smb.wins_proxy,
             dns_proxy=smb.dns_proxy,
             wins_hook=tuple(shlex.split(smb.wins_hook)),
-            browsing=browsing(smb, expanded(smb.server_string), is_controller=self._logon() is not None),
-            logon=self._logon(),
+            browsing=shown,
+            logon=self._logon(primary=shown.domain_master) if self._is_controller() else None,
         )
 
-    def _logon(self) -> Logon | None:
-        """The role of a controller is said by `domain logons` or, newer, by `server role`."""
+    def _is_controller(self) -> bool:
+        """Said by `domain logons` or, newer, by `server role`."""
+        return self.smb.domain_logons or role_of(self.smb.server_role) in CONTROLLERS
+
+    def _logon(self, *, primary: bool) -> Logon:
+        """The primary controller of a domain is its domain master browser, as hosts look for both by one
+        name."""
         smb = self.smb
-        role = " ".join(smb.server_role.lower().split())
-        if not smb.domain_logons and role not in CONTROLLERS:
-            return None
         return Logon(
-            primary=role != BACKUP,
+            primary=primary,
             realm=smb.realm.lower(),
             delay=smb.init_logon_delay / 1000,
             delayed_hosts=smb.init_logon_delayed_hosts,
