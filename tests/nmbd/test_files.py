@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 import asyncio
+import os
 import re
+import stat
 
 from fakes.claims import claim, wire
 from fakes.ether import EPOCH, Ether
 from pydaemons.kit.log import Log
+from pydaemons.netbios.node.events import WriteBrowseList
 from pydaemons.netbios.node.lmhosts import Host
 from pydaemons.netbios.node.settings import Settings
 from pydaemons.nmbd import files
@@ -144,3 +147,14 @@ def test_what_is_told_to_the_next_process_is_read_once(tmp_path, capfd):
     assert files.take_handover(str(tmp_path), Log("test")) is None
     assert "claimed anew" in capfd.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_browse_list_can_be_read_by_whomever_smbd_serves(tmp_path):
+    before = os.umask(0o077)
+    try:
+        make(tmp_path, site()).write_browse_list(WriteBrowseList("list\n"), str(tmp_path))
+    finally:
+        os.umask(before)
+    file = tmp_path / "browse.dat"
+    assert file.read_text() == "list\n"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o644

@@ -30,9 +30,11 @@ PIECE = 200
 """Lines between two looks at the network: less than a millisecond."""
 
 
-def write(path: str, lines: Iterator[str]) -> None:
-    """Replace a file, at once."""
+def write(path: str, lines: Iterator[str], *, mode: int | None = None) -> None:
+    """Replace a file, at once; `mode` is whom it is for, whatever the umask says."""
     with open(f"{path}.new", "w", encoding="utf-8", errors="surrogateescape") as stream:
+        if mode is not None:
+            os.fchmod(stream.fileno(), mode)
         stream.writelines(lines)
     os.rename(f"{path}.new", path)
 
@@ -201,10 +203,10 @@ class Files:
         self._write(self._namelist, namelist(self._node, now().wall))
 
     def write_browse_list(self, effect: WriteBrowseList, folder: str) -> None:
-        """Replace browse.dat. What cannot be written is said once."""
+        """Replace browse.dat, which smbd reads as the user it serves. What cannot be written is said once."""
         path = f"{folder}/browse.dat"
         try:
-            write(path, iter([effect.text]))
+            write(path, iter([effect.text]), mode=0o644)
         except OSError as error:
             if path != self._unwritable:
                 self._log.warning(f"{path}: {error.strerror}; smbd lists no servers")
