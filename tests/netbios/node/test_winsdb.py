@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fakes.claims import wire
@@ -37,6 +37,7 @@ def test_packing_and_unpacking_are_inverse(record: Record):
 
 
 @given(st.binary(max_size=60))
+@example(b"\xb4" + bytes(17) + b"\1")
 def test_what_a_store_holds_is_a_record_or_a_wire_error(data: bytes):
     try:
         record = winsdb.unpack(data)

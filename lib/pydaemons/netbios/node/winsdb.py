@@ -118,7 +118,7 @@ def unpack(packed: bytes) -> Record:
     if size < at or (size - at) % OWNED_MEMBER.size:
         raise WireError("not a WINS record", 0)
     owner, version = ORIGIN.unpack_from(packed, HEAD.size)
-    if not version or first & _STATE == _STATE:
+    if not version or first & _STATE == _STATE or first & ~(_STATE | _KIND | _STATIC | _VERSIONED):
         raise WireError("not a WINS record", 0)
     members = tuple(starmap(Member, OWNED_MEMBER.iter_unpack(packed[at:])))
     kind = RecordKind((first & _KIND) >> 4)
