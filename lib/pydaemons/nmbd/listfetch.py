@@ -62,6 +62,8 @@ class ListFetcher:
                     child.kill()
                 except ProcessLookupError:
                     pass
+            while await child.stdout.read(65536):
+                pass  # what nobody reads keeps asyncio from seeing the end
             await child.wait()
         self._done(result)
 
