@@ -13,6 +13,7 @@ from pydaemons.engine.events import AppendFailed, Persisted, PersistFailed
 from pydaemons.kit import driver as driver_module
 from pydaemons.kit import sockets
 from pydaemons.kit.driver import BUGS
+from pydaemons.sunrpc.marking import frame
 
 
 class Disk:
@@ -383,6 +384,50 @@ def test_what_is_answered_at_a_glance_is_in_the_journal_before_the_answer_leaves
         assert await said(client) == b"Q HELD"
         assert tape.parts == [b"everything"]
         assert not engine.received
+
+    run_shell(scenario)
+
+
+def test_between_glances_ticks_events_and_other_packets_have_their_effects_and_deadlines():
+    async def scenario(driver, engine):
+        driver.prompt = Glance()
+        done = []
+        driver.on(Leave, lambda effect, now: done.append(effect.reason))
+        client = udp_client(driver)
+        listener = driver.listen(sockets.bind_tcp("127.0.0.1", 0))
+        stream = socket.create_connection(tuple(listener.address))
+        stream.setblocking(False)
+
+        def wants(reason):
+            engine.effects.append(Leave(0, reason))
+            engine.wanted = driver.now().mono + 0.01
+
+        def tick(now):
+            engine.wanted = None
+            engine.effects.append(Leave(0, "tick"))
+
+        engine.tick = tick
+        engine.handle = lambda event, now: wants(event)
+        engine.answer = lambda data, origin: wants(data.decode()) or data
+        for number in range(3):
+            client.send(b"q")
+            assert await said(client) == b"Q"
+            stream.send(frame(b"q"))
+            assert await said(stream) == frame(b"Q")
+            done.clear()
+            if number == 0:
+                driver.post("event")
+            elif number == 1:
+                client.send(b"packet")
+            else:
+                stream.send(frame(b"record"))
+            if number == 1:
+                assert await said(client) == b"packet"
+            if number == 2:
+                assert await said(stream) == frame(b"record")
+            await until(lambda: len(done) == 2)
+            assert done == [("event", "packet", "record")[number], "tick"]
+        stream.close()
 
     run_shell(scenario)
 

@@ -150,6 +150,7 @@ class DatagramPort:
         out_at, out_length_at = arena.out_at, arena.out_length_at
         tx_slices, tx_templates, answered = arena.tx_slices, arena.tx_templates, arena.answered
         origins = self._origins
+        driver.stirred = prompt is None
         ready = i = end = 0
         answers: list[bytes] = []
         while i < count:
@@ -169,7 +170,7 @@ class DatagramPort:
                 try:
                     prompt.answer(memory, places, origin, now, answers)
                 except Exception as error:
-                    failed = True
+                    failed = driver.stirred = True
                     at, size = places[len(answers)]
                     driver.failed(error, memory[at : at + size], origin)
             first_answered = i
@@ -233,7 +234,6 @@ class DatagramPort:
         replies: list[tuple[Origin, bytes]] = []
         now = driver.now()
         received = 0
-        driver.stirred = True
         while received < MESSAGES:
             try:
                 data, ancillary, flags, name = self.sock.recvmsg(DATAGRAM, 128, _MSG_DONTWAIT)

@@ -170,6 +170,7 @@ class Connection(Route):
                 self._settle()
             return
         driver.counts["records in"] += len(places)
+        driver.stirred = driver.prompt is None
         for at in range(0, len(places), BATCH):
             self._answer(data, places[at : at + BATCH], now)
         driver.finish(now)
@@ -207,7 +208,7 @@ class Connection(Route):
                 prompt.answer(data, places, self.origin, now, answers)
                 failed = False
             except Exception as error:
-                failed = True
+                failed = self._driver.stirred = True
                 at, size = places[len(answers) - before]
                 self._driver.failed(error, data[at : at + size], self.origin)
             places = places[len(answers) - before :]

@@ -102,7 +102,9 @@ class Driver:
         self.counts: Counter[str] = Counter()
         """What happened in the shell: datagrams, records, replies, drops by reason."""
         self.stirred = True
-        """The engine was told of something: its deadline may be another now."""
+        """The engine may have effects and another deadline. False only during a batch of which it was shown
+        nothing but what `prompt` answered: the ports say so when they begin one, and no more when they hand
+        anything to `receive`."""
         self.now = clock.now
         self.changed: Callable[[], None] | None = None
         """Called after each batch (see main: it offers the status line)."""
@@ -162,7 +164,6 @@ class Driver:
     def settle(self) -> None:
         """A batch without a packet: for what the engine wants on its own account (at start)."""
         now = self.now()
-        self.stirred = True
         self.commit()
         self.finish(now)
 
@@ -232,10 +233,10 @@ class Driver:
                 except Exception as error:
                     self.failed(error, repr(effect).encode(), None)
         if self.stirred:
-            self.stirred = False
             deadline = self.engine.deadline()
             if deadline is not None and deadline < self._timer_at:
                 self._arm(deadline)
+        self.stirred = True
         if self.changed is not None:
             self.changed()
 
@@ -290,7 +291,6 @@ class Driver:
         self._events_planned = False
         events, self._events = self._events, deque()
         now = self.now()
-        self.stirred = True
         for event in events:
             try:
                 self.engine.handle(event, now)
