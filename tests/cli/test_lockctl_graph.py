@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -12,6 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakes.locking import World
+from hosts import nlmcalls as nlm
+from hosts import rpc
 from pydaemons.cli.lockctl_graph import Waits, dot, edges, tree
 from pydaemons.nlm import views
 
@@ -140,6 +144,19 @@ def test_graphviz_gets_every_owner_and_every_edge_quoted(world):
     assert 'qu\\"ote' in text
     if shutil.which("dot"):
         subprocess.run(["dot", "-Tsvg", "-o", "/dev/null"], input=text.encode(), check=True, timeout=60)
+
+
+def test_a_terminal_without_unicode_is_no_error(ctl, server, monkeypatch):
+    for svid in (1, 2):
+        with rpc.Udp("127.0.0.1", server.port) as client:
+            call = nlm.lock(4, nlm.Alock(svid=svid), block=True)
+            client.call(rpc.NLM, 4, nlm.LOCK, call).result()
+    server.wait_blocked()
+    plain = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", plain)
+    assert ctl("graph").status == 0
+    plain.seek(0)
+    assert "?? 127.0.0.1:2" in plain.read()
 
 
 def test_the_command_says_when_nobody_waits(ctl):

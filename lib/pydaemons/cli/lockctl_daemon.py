@@ -5,6 +5,8 @@ run, then VERBS."""
 from __future__ import annotations
 
 import argparse
+import io
+import sys
 from collections.abc import Callable, Mapping
 
 from pydaemons.cli import lockctl_change as change
@@ -35,6 +37,8 @@ VERBS: Mapping[str, Callable[[ControlClient, argparse.Namespace], int]] = {
 
 def run(arguments: argparse.Namespace) -> int:
     """One verb; the exit status."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # trees and cut names, on terminals that know no Unicode
     try:
         with ControlClient(arguments.socket, INTERFACE) as daemon:
             return VERBS[arguments.verb](daemon, arguments)
