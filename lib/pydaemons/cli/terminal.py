@@ -55,12 +55,15 @@ class Terminal:
             number: signal.signal(number, self._signal)
             for number in (signal.SIGWINCH, signal.SIGTSTP, *ENDING)
         }
+        # a signal that comes just before select() would else be noticed after it
+        self._waker = signal.set_wakeup_fd(self._woken, warn_on_full_buffer=False)
         self._enter()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        signal.set_wakeup_fd(self._waker)
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
         self._leave()
@@ -102,7 +105,8 @@ class Terminal:
                     return KEYS.get(key, key)
             ready, _, _ = select.select([self._in, self._wake], [], [], max(0.0, end - time.monotonic()))
             if self._wake in ready:
-                os.read(self._wake, 64)
+                if {signal.SIGWINCH, signal.SIGTSTP}.isdisjoint(os.read(self._wake, 64)):
+                    continue
                 self.forget()
                 return RESIZED
             if self._in not in ready:
@@ -122,10 +126,6 @@ class Terminal:
             self._leave()
             os.kill(os.getpid(), signal.SIGSTOP)  # until somebody says SIGCONT
             self._enter()
-        try:
-            os.write(self._woken, b"!")
-        except BlockingIOError:
-            pass
 
     def _enter(self) -> None:
         tty.setcbreak(self._in)
