@@ -56,6 +56,7 @@ def test_a_better_samba_host_is_master_and_we_know_it(sites: tuple[Site, Site]) 
 
 def test_an_election_we_force_is_lost(sites: tuple[Site, Site]) -> None:
     lab = sites[0].lab
+    wait_for(lambda: elections(lab.h1)["networks"][0]["election"] == "quiet", what="LOW to have given up")
     before = elections(lab.h1)["networks"][0]["elections"]
     assert ctl(lab.h1, "force-election") == "election on 1 networks\n"
     wait_for(lambda: elections(lab.h1)["networks"][0]["elections"] > before, what="the election to be held")
