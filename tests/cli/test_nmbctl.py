@@ -112,8 +112,9 @@ def test_names_are_added_listed_and_deleted(served, capsys):
     assert run(served, "wins", "list", "PRINT*") == 0
     out = capsys.readouterr().out.splitlines()
     assert out[0] == "added PRINTER#20"
-    assert out[1].split()[0:4] == ["PRINTER#20", "unique", "P", "active"]
-    assert out[1].endswith("10.0.7.1 10.0.7.2")
+    assert out[1].split()[0:4] == ["NAME", "KIND", "NODE", "STATE"]
+    assert out[2].split()[0:4] == ["PRINTER#20", "unique", "P", "active"]
+    assert out[2].endswith("10.0.7.1 10.0.7.2")
     assert run(served, "wins", "delete", "printer#20") == 0
     assert run(served, "wins", "delete", "printer#20") == 1
     assert "there is no PRINTER#20" in capsys.readouterr().err
@@ -230,7 +231,7 @@ def test_replication_is_shown_and_steered(served, capsys):
         ["10.0.0.3", "push"],
     ]
     assert run(served, "wins", "owners") == 0
-    assert re.search(r"^10\.0\.0\.1 +5 +5  \(this server\)$", capsys.readouterr().out, re.MULTILINE)
+    assert re.search(r"^10\.0\.0\.1 +5 +5  ours$", capsys.readouterr().out, re.MULTILINE)
     assert run(served, "wins", "list", "WINS#20") == 0
     assert re.search(r" \[ours \d\]$", capsys.readouterr().out.strip())
     assert run(served, "wins", "pull") == run(served, "wins", "push", "10.0.0.3") == 0

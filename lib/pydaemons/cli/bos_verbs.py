@@ -205,7 +205,10 @@ def statistics(session: Session, values: Values) -> int:
         return 0
     if session.json:
         return session.show(result)
-    session.out.write(views.format_table([[name, str(value)] for name, value in result.items()]))
+    shown = {True: "yes", False: "no", "": "-"}  # as other commands' tables have it (cli.tables)
+    rows = [[name, shown.get(value, str(value))] if isinstance(value, bool | str) else [name, str(value)]
+            for name, value in result.items()]  # fmt: skip
+    session.out.write(views.format_table(rows))
     return 0
 
 

@@ -18,6 +18,7 @@ import pydaemons
 from pydaemons.cli import nmbctl_browse, nmbctl_partners
 from pydaemons.cli.metrics import Metrics
 from pydaemons.cli.shared import json_option, socket_option, unanswered
+from pydaemons.cli.tables import Column, render, style_of
 from pydaemons.kit.controlclient import CallError, ControlClient, NotRunningError
 
 SOCKET = "/run/pynmbd/control"
@@ -225,30 +226,37 @@ def _show_status(answer: Any) -> Iterator[str]:
         yield f"domain master browser of {status['workgroup']}"
 
 
+NAMES = [Column("NAME"), Column("ADDRESS"), Column("INTERFACE"), Column("STATE"), Column("WINS", cut=True)]
+WINS = [
+    *(Column("NAME"), Column("KIND"), Column("NODE"), Column("STATE"), Column("EXPIRES")),
+    *(Column("ADDRESSES", cut=True), Column("ORIGIN")),
+]
+STATS = [Column("WHAT"), Column("COUNT", right=True)]
+
+
+def _table(columns: Sequence[Column], rows: Sequence[Sequence[object]]) -> Iterator[str]:
+    return iter(render(columns, rows, style_of(sys.stdout)))
+
+
 def _show_names(answer: Any) -> Iterator[str]:
-    yield f"{'NAME':<19} {'ADDRESS':<15} {'INTERFACE':<10} {'STATE':<9} WINS"
+    rows = []
     for entry in answer["names"]:
         state = f"{entry['state']} ({entry['rival']})" if entry["rival"] else entry["state"]
         group = " (group)" if entry["group"] else ""
-        yield (
-            f"{entry['name'] + group:<19} {entry['address']:<15} {entry['interface']:<10} {state:<9} "
-            f"{' '.join(entry['wins'])}"
-        ).rstrip()
+        name, wins = entry["name"] + group, " ".join(entry["wins"])
+        rows.append((name, entry["address"], entry["interface"], state, wins))
+    return _table(NAMES, rows)
 
 
 def _show_wins(answer: Any) -> Iterator[str]:
+    rows = []
     for entry in answer["names"]:
-        stamp = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry["expires"]))
-        group = "group" if entry["group"] else "unique"
-        yield (
-            f"{entry['name']:<19} {group:<6} {entry['node']} {entry['state']:<9} {stamp} "
-            f"{' '.join(entry['addresses'])}{nmbctl_partners.origin(entry)}"
-        )
-
-
-def _show_pairs(answer: Any) -> Iterator[str]:
-    for key, value in answer["stats"].items():
-        yield f"{key} {value}"
+        stamp = time.strftime("%Y-%m-%dT%H:%M", time.localtime(entry["expires"]))
+        kind, addresses = "group" if entry["group"] else "unique", " ".join(entry["addresses"])
+        origin = nmbctl_partners.origin(entry)
+        rows.append((entry["name"], kind, entry["node"], entry["state"], stamp, addresses, origin))
+    partners = any(row[-1] for row in rows)
+    return _table(WINS if partners else WINS[:-1], rows if partners else [row[:-1] for row in rows])
 
 
 NOW = {
@@ -278,7 +286,9 @@ def prometheus(stats: Mapping[str, int]) -> str:
 
 
 def _show_stats(answer: Any) -> Iterator[str]:
-    return iter(answer["prometheus"].splitlines()) if "prometheus" in answer else _show_pairs(answer)
+    if "prometheus" in answer:
+        return iter(answer["prometheus"].splitlines())
+    return _table(STATS, list(answer["stats"].items()))
 
 
 def _show_values(answer: Any) -> Iterator[str]:

@@ -3,39 +3,46 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any
 
+from pydaemons.cli.tables import Column, render, style_of
+
+PARTNERS = [
+    *(Column("PARTNER"), Column("WAY"), Column("STATE"), Column("PULLED"), Column("PUSHED")),
+    *(Column("TAKEN", right=True), Column("TROUBLE", cut=True)),
+]
+OWNERS = [Column("OWNER"), Column("VERSION", right=True), Column("NAMES", right=True), Column("WHO")]
+
 
 def partners(answer: Any) -> Iterator[str]:
     """The answer of WinsPartners."""
-    yield (
-        f"{'PARTNER':<15} {'WAY':<10} {'STATE':<13} {'LAST PULL':<16} {'LAST PUSH':<16} {'TAKEN':>8}  TROUBLE"
-    )
+    rows = []
     for entry in answer["partners"]:
         way = "+".join(word for word in ("push", "pull") if entry[word])
-        yield (
-            f"{entry['partner']:<15} {way:<10} {entry['state']:<13} {_stamp(entry['pulled']):<16} "
-            f"{_stamp(entry['told']):<16} {entry['taken']:>8}  {entry['error']}"
-        ).rstrip()
+        times = _stamp(entry["pulled"]), _stamp(entry["told"])
+        rows.append((entry["partner"], way, entry["state"], *times, entry["taken"], entry["error"]))
+    return iter(render(PARTNERS, rows, style_of(sys.stdout)))
 
 
 def owners(answer: Any) -> Iterator[str]:
     """The answer of WinsOwners."""
-    yield f"{'OWNER':<15} {'VERSION':>12} {'NAMES':>9}"
-    for number, entry in enumerate(answer["owners"]):
-        ours = "  (this server)" if number == 0 else ""
-        yield f"{entry['owner']:<15} {entry['version']:>12} {entry['names']:>9}{ours}"
+    rows = [
+        (entry["owner"], entry["version"], entry["names"], "ours" if number == 0 else "")
+        for number, entry in enumerate(answer["owners"])
+    ]
+    return iter(render(OWNERS, rows, style_of(sys.stdout)))
 
 
 def origin(entry: Any) -> str:
-    """Behind a name of WinsList: where it comes from, on a server with partners."""
+    """Where a name of WinsList comes from, on a server with partners."""
     if "version" not in entry:
         return ""
     static = " static" if entry["static"] else ""
-    return f" [{entry['owner'] or 'ours'} {entry['version']}{static}]"
+    return f"[{entry['owner'] or 'ours'} {entry['version']}{static}]"
 
 
 def _stamp(wall: int) -> str:
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(wall)) if wall else "never"
+    return time.strftime("%Y-%m-%dT%H:%M", time.localtime(wall)) if wall else "never"
