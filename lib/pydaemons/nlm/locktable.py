@@ -17,7 +17,7 @@ from pydaemons.nlm.locks import FewLocks, ManyLocks, Row
 
 O = TypeVar("O")  # noqa: E741  the owner of a lock
 
-FEW = 16
+FEW = 8
 """With more locks than this a file's list becomes an index,"""
 AGAIN_FEW = 4
 """and with this many left a list again; apart, so that a file on the border does not go to and fro."""
