@@ -63,8 +63,8 @@ RECEIVING, WORKING, SENDING, DONE, ABORTED = State
 
 
 class Brief:
-    """What is left of a call whose request and answer were a packet each, and which took no time: most calls.
-    Anything unusual that happens to it makes a Call of it (Calls.unfold)."""
+    """What is left of a call that has ended, or whose request and answer were a packet each and took no time,
+    as most do. Anything unusual that happens to it makes a Call of it (Calls.unfold)."""
 
     __slots__ = ("channel", "code", "connection", "end", "number", "payload", "sent", "serial", "state")
 
@@ -144,11 +144,6 @@ class Call:
         if resend is not None and resend < at:
             at = resend
         return at
-
-    def forget_data(self) -> None:
-        """It has ended: what came and what was to go is of no use any more."""
-        self.receiver = Receiver()
-        self.sender = Sender(self.connection.round_trip)
 
 
 class Service(Protocol):

@@ -168,8 +168,11 @@ class Calls:
             call.body.close()
             call.body = None
         call.state = state
-        call.forget_data()
         self.timers.cancel(call)
+        connection = call.connection
+        if connection.calls[call.channel] is call:  # what came and what was to go is of no use any more
+            brief = connection.calls[call.channel] = Brief(connection, call.channel, call.number)
+            brief.state, brief.code = state, call.code
 
     def resume(self, call: Call, value: object, now: Now) -> None:
         """What the body of a call waited for has come."""

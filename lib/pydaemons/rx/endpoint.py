@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pydaemons.engine.effects import Effect, Reply
 from pydaemons.engine.entropy import Entropy
 from pydaemons.engine.protocol import Now, Origin
-from pydaemons.rx.call import Brief, Call, Service, State
+from pydaemons.rx.call import DONE, Brief, Call, Service, State
 from pydaemons.rx.calls import Calls, Limits
 from pydaemons.rx.connection import FIRST_SERIAL_BITS, Connection, Key
 from pydaemons.rx.packet import (
@@ -242,6 +242,8 @@ class Endpoint:
             if call is None:
                 return
         elif isinstance(call, Brief):
+            if call.state is DONE:
+                return
             call = self._calls.unfold(call)
         call.hear(now.mono)
         try:
@@ -297,6 +299,8 @@ class Endpoint:
             self._calls.end(call, State.DONE, now)  # the usual case, recognised without looking at the rest
             return
         if isinstance(call, Brief):
+            if call.state is DONE and not header.flags & Flag.WANT_ACK:
+                return
             call = self._calls.unfold(call)
         ack = unpack_ack(data)
         connection.prove(ack.serial)
