@@ -2,12 +2,14 @@
 import random
 
 from fakes.browsing import Net, frames, masters, place, station
+from fakes.claims import wire
 from fakes.ether import Station, interface
 from pydaemons.netbios.browse import AnnouncementRequest, Election, HostAnnouncement
 from pydaemons.netbios.node.browser import EXPIRE_EVERY, REFILLED
-from pydaemons.netbios.node.events import InterfacesChanged, StopRequested
+from pydaemons.netbios.node.events import InterfacesChanged, Reconfigured, StopRequested
 from pydaemons.netbios.node.handover import parse
 from pydaemons.netbios.node.localmaster import Role
+from pydaemons.netbios.node.names import State
 from pydaemons.netbios.node.node import Node
 from pydaemons.netbios.node.tunables import NetbiosTunables
 
@@ -94,6 +96,25 @@ def test_the_next_process_goes_on_as_master_without_an_election():
     assert frames(net, AnnouncementRequest)
     assert {line.name for line in fresh.node.browser.lines()} == {"GRP", "ALPHA", "H2", "H3", "H4"}
     assert len(fresh.lists[0].splitlines()) >= 5
+
+
+def test_an_office_lost_right_after_a_restart_is_claimed_anew_and_not_inherited_again():
+    net = Net()
+    alpha = station(net, "ALPHA", "10.0.0.1")
+    net.run(60)
+    fresh = restarted(net, alpha)
+    better = station(net, "BETTER", "10.0.0.2", level=200, preferred_master=True)
+    net.run(20)
+    assert masters(net) == [better]
+    net.remove(better)
+    place(fresh).force(net.now)
+    while place(fresh).role is not Role.TAKING:
+        net.run(0.1)
+    net.tell(fresh, Reconfigured(fresh.node.settings))
+    (holding,) = [each for each in fresh.node.names if each.own.wire == wire("GRP#1d")]
+    assert holding.state is State.CLAIMING
+    net.run(3)
+    assert masters(net) == [fresh]
 
 
 def test_who_leaves_says_and_hears_no_more():

@@ -440,7 +440,7 @@ class Node:
             self.names.release(subnet, wire)
         for wire, own in wanted.items():
             was_group, since = inherited.get((subnet.interface.address, wire), (None, 0.0))
-            if was_group is own.group:
+            if was_group is own.group and wire not in held:
                 self.names.inherit(subnet, own, since)
             elif held.get(wire) != own:
                 self.names.claim(subnet, own, now)
