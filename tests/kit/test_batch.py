@@ -314,3 +314,21 @@ def test_what_the_engine_answers_at_a_glance_it_is_not_asked_about():
         assert bytes.fromhex(entry["PACKET"]) == b"q!", "the packet that broke it is named"
 
     run_shell(scenario)
+
+
+def test_where_glances_are_in_vain_they_become_rare():
+    async def scenario(driver, engine):
+        driver.prompt = Glance()
+        port = driver.listen(sockets.bind_udp("", 0))
+        client = peer(port)
+        packets = [b"x%d" % number for number in range(40)] + [b"q%d" % number for number in range(20)]
+        for data in packets:
+            client.send(data)
+        port.drain()
+        assert [await said(client) for _ in packets] == [
+            data.upper() if data in set(packets) - set(engine.received) else data for data in packets
+        ]
+        assert len(driver.prompt.calls) < 15
+        assert len(engine.received) < 55, "and come back when they are not"
+
+    run_shell(scenario)

@@ -105,6 +105,17 @@ def test_what_the_engine_answers_at_a_glance_it_is_not_asked_about():
     run_shell(scenario)
 
 
+def test_where_glances_are_in_vain_they_become_rare():
+    async def scenario(driver, engine):
+        driver.prompt = Glance()
+        sock = await connect(open_listener(driver))
+        sock.send(b"".join(frame(b"x%d" % number) for number in range(32)))
+        assert await read_records(sock, 32) == [b"x%d" % number for number in range(32)]
+        assert len(driver.prompt.calls) < 10
+
+    run_shell(scenario)
+
+
 def test_a_peer_that_does_not_read_is_not_read_from_until_it_does():
     size, count = 60000, 100
 

@@ -16,7 +16,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from pydaemons.engine.effects import SendFailed
-from pydaemons.engine.protocol import Address, Now, Origin, Transport
+from pydaemons.engine.protocol import Address, Now, Origin, Place, Transport
 from pydaemons.kit.arena import (
     CMSG,
     DATAGRAM,
@@ -151,7 +151,8 @@ class DatagramPort:
         tx_slices, tx_templates, answered = arena.tx_slices, arena.tx_templates, arena.answered
         origins = self._origins
         driver.stirred = prompt is None
-        ready = i = end = 0
+        ready = i = end = again = misses = 0
+        places: list[Place] = []
         answers: list[bytes] = []
         while i < count:
             if i >= end:
@@ -164,15 +165,20 @@ class DatagramPort:
                 end = i + 1
                 while end < count and self._usual_key(arena, end) == key:
                     end += 1
-            failed = False
-            if prompt is not None:
                 places = [(data_at[k], ints[length_at[k]]) for k in range(i, end)]
+                again = i
+                misses = 0
+            failed = False
+            if prompt is not None and i >= again:
+                left = places[i - end :]
                 try:
-                    prompt.answer(memory, places, origin, now, answers)
+                    prompt.answer(memory, left, origin, now, answers)
                 except Exception as error:
                     failed = driver.stirred = True
-                    at, size = places[len(answers)]
+                    at, size = left[len(answers)]
                     driver.failed(error, memory[at : at + size], origin)
+                misses = 0 if answers else misses + 1  # where glances are in vain, they become rarer
+                again = i + len(answers) + max(misses, 1)
             first_answered = i
             i += len(answers)
             if failed:

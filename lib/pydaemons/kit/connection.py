@@ -201,7 +201,9 @@ class Connection(Route):
     def _answer_promptly(
         self, prompt: Prompt, data: bytes, places: list[Place], now: Now, answers: list[bytes]
     ) -> None:
-        """The runs of records that the engine answers at a glance, and those between them."""
+        """The runs of records that the engine answers at a glance, and those between them. Where glances are
+        in vain, they become rarer."""
+        misses = 0
         while places:
             before = len(answers)
             try:
@@ -211,11 +213,14 @@ class Connection(Route):
                 failed = self._driver.stirred = True
                 at, size = places[len(answers) - before]
                 self._driver.failed(error, data[at : at + size], self.origin)
-            places = places[len(answers) - before :]
-            if places:
-                if not failed:
-                    self._receive(data, places[0], now, answers)
-                places = places[1:]
+            done = len(answers) - before
+            misses = 0 if done else misses + 1
+            places = places[done:]
+            left = max(misses, 1)
+            if not failed:
+                for place in places[:left]:
+                    self._receive(data, place, now, answers)
+            places = places[1 if failed else left :]
 
     def _receive(self, data: bytes, place: Place, now: Now, answers: list[bytes]) -> None:
         at, size = place
