@@ -177,6 +177,18 @@ def test_a_ping_is_answered_with_its_serial_number(net: Network) -> None:
     assert (said.reason, said.serial, answer.flags & rx.WANT_ACK) == (rx.PING_RESPONSE, 9, 0)
 
 
+def test_a_ping_for_a_call_that_has_ended_is_told_how(net: Network) -> None:
+    ping = ack(1, reason=rx.PING, flags=rx.WANT_ACK)
+    net.give(data(rx.u32(REFUSE, 4711)))
+    (abort,) = rx.replies(net.give(ping))
+    assert (abort.kind, abort.body) == (rx.ABORT, rx.u32(4711)), "the first one may have been lost"
+    net.give(data(rx.u32(ECHO), call=2))
+    net.clock.pass_(20)
+    net.tick()
+    (dead,) = rx.replies(net.give(ack(1, call=2, reason=rx.PING, flags=rx.WANT_ACK)))
+    assert (dead.kind, dead.body) == (rx.ABORT, rx.u32(-1)), "it was given up"
+
+
 def test_a_client_that_is_gone_is_told_to_whom_it_concerns(net: Network) -> None:
     ended = []
     net.endpoint.when_ended(lambda call, now: ended.append(call))

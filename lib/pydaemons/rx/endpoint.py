@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pydaemons.engine.effects import Effect, Reply
 from pydaemons.engine.entropy import Entropy
 from pydaemons.engine.protocol import Now, Origin
-from pydaemons.rx.call import DONE, Brief, Call, Service, State
+from pydaemons.rx.call import ABORTED, DONE, Brief, Call, Service, State
 from pydaemons.rx.calls import Calls, Limits
 from pydaemons.rx.connection import FIRST_SERIAL_BITS, Connection, Key
 from pydaemons.rx.packet import (
@@ -151,11 +151,8 @@ class Endpoint:
             self._connections.move_to_end(key)
             return connection
         if header.type != _DATA:
-            if header.type == _ACK and header.flags & Flag.WANT_ACK and header.call:
-                # who asks whether we still work on its call shall not wait for nothing: we were started anew
-                self._refuse(header, data, Failure.CALL_DEAD, origin)
-            else:
-                self.counts["of no connection"] += 1
+            # a question about a call of before our start, or about one whose request is still on its way
+            self.counts["of no connection"] += 1
             return None
         make = self._securities.get(header.security)
         if header.call == 0:
@@ -298,9 +295,13 @@ class Endpoint:
         if data[_ACK_FIRST] == call.end and data[_ACK_SERIAL] == b"\0\0\0\0":
             self._calls.end(call, State.DONE, now)  # the usual case, recognised without looking at the rest
             return
+        if call.state is DONE or call.state is ABORTED:
+            # who still asks has not heard how it ended; an answer to that alone would keep him waiting
+            if header.flags & Flag.WANT_ACK and connection.room() >= HEADER_SIZE + 4:
+                code = call.code or Failure.CALL_DEAD
+                self._calls.send(connection, connection.packet(Type.ABORT, call, pack_code(code)))
+            return
         if isinstance(call, Brief):
-            if call.state is DONE and not header.flags & Flag.WANT_ACK:
-                return
             call = self._calls.unfold(call)
         ack = unpack_ack(data)
         connection.prove(ack.serial)
