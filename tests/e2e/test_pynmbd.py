@@ -164,7 +164,7 @@ def test_our_names_are_registered_with_a_samba_wins_server_and_released(lab: Lab
     )
     ours = start_pynmbd(lab.h1, PLAIN + f"wins server = {lab.h2.address}\n")
     wait_for(lambda: addresses(answer(lab.h1, query("SUT#20"), lab.h2)) == ["10.97.0.1"], what="registration")
-    assert "registered" in ours.log
+    ours.wait_for_log("registered")  # the server knew it before its answer came
     assert ours.stop() == 0
     wait_for(lambda: addresses(answer(lab.h1, query("SUT#20"), lab.h2)) == 3, what="the release")
 
@@ -421,10 +421,18 @@ def test_samba_tools_beside_us_get_what_an_old_host_sends_to_port_137(lab: Lab, 
     with lab.h2.network():
         sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         sock.bind(("", 137))
-    sock.settimeout(10)
-    tool = lab.h1.start("nmblookup", "-s", "/dev/null", *words, name="nmblookup")
-    with sock:
-        data, (host, port) = sock.recvfrom(2000)
+    sock.settimeout(0.1)
+    tools = [lab.h1.start("nmblookup", "-s", "/dev/null", *words, name="nmblookup")]
+
+    def answer_one() -> bool:
+        """True when nmblookup has its answer. On a busy machine its patience may be at an end before."""
+        try:
+            data, (host, port) = sock.recvfrom(2000)
+        except TimeoutError:
+            if tools[-1].running or tools[-1].wait() == 0:
+                return not tools[-1].running
+            tools.append(lab.h1.start("nmblookup", "-s", "/dev/null", *words, name="nmblookup"))
+            return False
         assert port != 137
         asked = nspacket.unpack(data).questions[0]
         if asked.kind == 0x20:
@@ -434,9 +442,12 @@ def test_samba_tools_beside_us_get_what_an_old_host_sends_to_port_137(lab: Lab, 
         record = nspacket.Resource(asked.name, asked.kind, 1, 60, rdata)
         answered = nspacket.Packet(int.from_bytes(data[:2], "big"), 0x8580, (), (record,))
         sock.sendto(nspacket.pack(answered), (host, 137))
-        assert tool.wait(20) == 0
-    assert "OLDHOST" in tool.log
-    assert "No reply" not in tool.log
+        return False
+
+    with sock:
+        wait_for(answer_one, what="nmblookup to be content")
+    assert "OLDHOST" in tools[-1].log
+    assert "No reply" not in tools[-1].log
 
 
 def test_a_packet_is_sent_from_port_137(lab: Lab) -> None:
