@@ -47,10 +47,10 @@ def sample(tmp_path, monkeypatch):
 
 
 def run_alpha(sample, arguments, limit):
-    job = groups.Job("alpha", sample / "alpha")
-    result, text, seconds = groups.run_job(job, arguments, groups.Running(), time.monotonic() + limit)
-    assert seconds > 0
-    return result, text
+    run = groups.Run(arguments, sample.parent, time.monotonic() + limit)
+    outcome = run.job(groups.Job("alpha", sample / "alpha"))
+    assert outcome.seconds > 0
+    return outcome.result, outcome.text
 
 
 def test_the_house_comes_first_and_the_end_to_end_tests_last(sample):
@@ -126,14 +126,58 @@ def test_an_interrupt_ends_the_jobs_under_way(sample):
 
 
 def test_a_group_there_is_not_is_a_usage_error(sample, capsys):
-    assert groups.main(["beta"]) == 2
+    with pytest.raises(SystemExit) as left:
+        groups.main(["beta"])
+    assert left.value.code == 2
     assert "house alpha e2e" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words", [["--jobs"], ["--jobs", "0"], ["--jobs", "many"]])
 def test_jobs_wants_a_number(sample, capsys, words):
-    assert groups.main(words) == 2
-    assert "wants a number" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as left:
+        groups.main(words)
+    assert left.value.code == 2
+    assert "--jobs" in capsys.readouterr().err
+
+
+UNSTEADY = """
+import os, pathlib, pytest
+def once(name):
+    path = pathlib.Path(__file__).with_name(name)
+    met, _ = path.exists(), path.touch()
+    return met
+def test_steady(): pathlib.Path(__file__).with_name("steady").open("a").write("x")
+def test_unsteady(): assert once("body")
+@pytest.fixture
+def slow(): assert once("fixture")
+def test_with_an_unsteady_fixture(slow): pass
+"""
+
+
+def test_an_end_to_end_test_that_fails_beside_others_is_tried_again_alone(sample, capsys):
+    (sample / "e2e" / "test_sample.py").write_text(UNSTEADY)
+    assert groups.main(["--jobs", "2", "e2e"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[-1] == "3 passed, 0 failed, 0 skipped"
+    assert "unsteady: e2e/sample: 2 failed beside other jobs, and passed alone" in said
+    assert (sample / "e2e" / "steady").read_text() == "x", "only what failed is run again"
+
+
+def test_one_that_fails_alone_too_is_a_failure(sample, capsys):
+    (sample / "e2e" / "test_sample.py").write_text("def test_wrong(): assert False\ndef test_right(): pass")
+    assert groups.main(["--jobs", "2", "e2e"]) == 1
+    assert capsys.readouterr().out.splitlines()[-1] == "1 passed, 1 failed, 0 skipped"
+
+
+@pytest.mark.parametrize("words", [["--jobs", "1"], ["--jobs", "2", "--once"]])
+def test_no_second_try_where_nothing_was_beside_it_or_none_is_wanted(sample, words):
+    (sample / "e2e" / "test_sample.py").write_text(UNSTEADY)
+    assert groups.main([*words, "e2e"]) == 1
+
+
+def test_other_tests_get_no_second_try(sample):
+    (sample / "alpha" / "test_sample.py").write_text(UNSTEADY)
+    assert groups.main(["--jobs", "2", "alpha"]) == 1
 
 
 @pytest.mark.parametrize(("ci", "code", "said"), [("true", 1, "a skip is an error"), ("", 0, "1 skipped")])
