@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -28,14 +27,6 @@ class Outcome:
     @property
     def json(self) -> Any:
         return json.loads(self.out)
-
-
-@pytest.fixture(autouse=True)
-def broken_pipes() -> Iterator[None]:
-    """Commands have SIGPIPE end their process; here that is everybody's."""
-    before = signal.getsignal(signal.SIGPIPE)
-    yield
-    signal.signal(signal.SIGPIPE, before)
 
 
 @pytest.fixture

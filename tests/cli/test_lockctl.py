@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
+import signal
 import subprocess
 
 import pytest
@@ -180,3 +182,18 @@ def test_the_socket_may_be_named_before_the_verb_or_behind_it():
     assert parse(["status", "--socket", "/b"]).socket == "/b"
     assert parse(["--socket", "/a", "status", "--socket", "/b"]).socket == "/b"
     assert parse(["status"]).socket == "/run/pylockd/control"
+
+
+def test_a_reader_that_leaves_early_ends_it_without_a_word():
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [ROOT / "bin" / "pylockctl", "--help"]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, timeout=60, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (-signal.SIGPIPE, b"")
+
+
+def test_called_within_another_program_it_leaves_that_one_s_signals_alone(ran):
+    before = [signal.getsignal(number) for number in signal.valid_signals()]
+    assert main(["status"]) == 0
+    assert [signal.getsignal(number) for number in signal.valid_signals()] == before

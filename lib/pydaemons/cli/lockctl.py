@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""pylockctl(8): asks pylockd, and calls any NLM server as a client. Read parser, then main.
+"""pylockctl(8): asks pylockd, and calls any NLM server as a client. Read parser, then main; bin runs run.
 
 The daemon side is lockctl_daemon, the client side lockctl_client; each is imported only when it is wanted.
 Exit status: 0 done or granted, 1 denied or failed, 2 usage, 3 not granted in time.
@@ -14,7 +14,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import pydaemons
 from pydaemons.cli.shared import json_option, socket_option
@@ -282,9 +282,14 @@ def _is_patience(arguments: argparse.Namespace, surplus: list[str]) -> bool:
 # ---- running
 
 
+def run() -> NoReturn:
+    """The whole program of `bin/pylockctl`."""
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head`: as other programs end, without a word
+    sys.exit(main())
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """The whole command; the exit status (argparse leaves with 2 by itself)."""
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    """As `run`, returning the exit status (argparse leaves with 2 by itself)."""
     command_line = parser()
     words = sys.argv[1:] if argv is None else argv
     arguments, surplus = command_line.parse_known_args(_unambiguous(words))
