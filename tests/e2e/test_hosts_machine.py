@@ -14,6 +14,7 @@ import pytest
 
 from hosts.guard import PREFIX, standing, start_time
 from hosts.holder import HostError
+from hosts.strict import be_strict, violations
 from hosts.waiting import wait_for
 
 MACHINE = Path(__file__).resolve().parents[1] / "hosts" / "machine.py"
@@ -28,6 +29,13 @@ PrivateTmp=yes
 RuntimeDirectory=notifier
 ExecStart=/usr/bin/python3 -c 'import time, sdnotify; print("at work", flush=True); \\
     tell = sdnotify.SystemdNotifier().notify; tell("STATUS=serving"); tell("READY=1"); time.sleep(600)'
+"""
+
+TRESPASSER = """[Service]
+Type=oneshot
+SystemCallFilter=~mkdir mkdirat
+SystemCallErrorNumber=EPERM
+ExecStart=/bin/mkdir /run/x
 """
 
 
@@ -243,3 +251,15 @@ def test_a_named_machine_stays_for_the_next_command_until_it_is_ended():
 def test_a_host_that_cannot_boot_says_why(boot):
     with pytest.raises(HostError, match=r"no unit nowhere\.service to enable"):
         boot(enable=["nowhere.service"])
+
+
+@pytest.mark.needs("systemctl")
+def test_a_call_that_a_unit_s_filter_refuses_is_seen_once_the_unit_is_strict(boot):
+    host = boot()
+    host.write("/etc/systemd/system/trespasser.service", TRESPASSER)
+    host.systemctl("daemon-reload")
+    host.run("systemctl", "start", "trespasser")
+    assert violations(host) == []
+    be_strict(host, "trespasser")
+    host.run("systemctl", "start", "trespasser")
+    wait_for(lambda: violations(host), what="the journal to tell of it")

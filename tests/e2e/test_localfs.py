@@ -14,6 +14,7 @@ from hosts.lab import Host, Lab
 from hosts.machine import SystemdHost
 from hosts.peers import CHECKOUT
 from hosts.programs import Locker, ganesha_handle
+from hosts.strict import be_strict, violations
 from hosts.waiting import wait_for
 
 PORT = 4045
@@ -108,13 +109,14 @@ def machine(boot: Callable[..., SystemdHost]) -> Iterator[SystemdHost]:
     host.write("/etc/pylockd.conf.d/50-test.conf", CONFIGURATION.format("/srv/export"))
     yield host
     host.run("systemctl", "stop", "pylockd")
+    assert violations(host) == []
 
 
 def allow(host: SystemdHost) -> None:
     host.run("mkdir", "-p", "/etc/systemd/system/pylockd.service.d", check=True)
     drop_in = CHECKOUT / "units" / "pylockd.service.d" / "localfs.conf.example"
     host.write("/etc/systemd/system/pylockd.service.d/localfs.conf", drop_in.read_text())
-    host.systemctl("daemon-reload")
+    be_strict(host, "pylockd")
 
 
 def test_with_the_drop_in_an_unprivileged_pylockd_locks_what_belongs_to_others(machine: SystemdHost) -> None:

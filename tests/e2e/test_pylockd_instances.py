@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from hosts.machine import SystemdHost
 from hosts.peers import CHECKOUT
+from hosts.strict import be_strict, violations
 from hosts.waiting import wait_for
 
 FH = "11" * 16
@@ -18,7 +19,7 @@ CONFIGURATION = "[fs.nfs]\nnlm_udpport = 4045\nnlm_tcpport = 4045\n"
 
 
 @pytest.fixture
-def machine(boot: Callable[..., SystemdHost]) -> SystemdHost:
+def machine(boot: Callable[..., SystemdHost]) -> Iterator[SystemdHost]:
     """Namespaces blue and green.dc, and pylockd installed; all use the same ports."""
     host = boot(binds=[CHECKOUT], limit=180.0)
     assert host.run(str(CHECKOUT / "bin" / "quickstart"), "--install").returncode == 0
@@ -29,7 +30,9 @@ def machine(boot: Callable[..., SystemdHost]) -> SystemdHost:
     for name in ("blue", "green.dc"):
         host.run("ip", "netns", "add", name, check=True)
         host.run("ip", "-n", name, "link", "set", "lo", "up", check=True)
-    return host
+    be_strict(host, "pylockd", "pylockd@")
+    yield host
+    assert violations(host) == []
 
 
 def within(host: SystemdHost, name: str, *command: str) -> str:

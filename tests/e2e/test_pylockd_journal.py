@@ -13,6 +13,7 @@ from hosts.lab import Host, Lab
 from hosts.lockload import PORT, Ledger, Worker, kill, restart, server_of
 from hosts.machine import SystemdHost
 from hosts.peers import CHECKOUT
+from hosts.strict import be_strict, violations
 from hosts.waiting import wait_for
 
 HELD, WAITED = b"\x11" * 28, b"\x22" * 28
@@ -35,8 +36,10 @@ def site(make_lab: Callable[..., Lab]) -> Iterator[tuple[Host, SystemdHost]]:
     assert done.returncode == 0, done.stderr
     machine.write("/etc/pylockd.conf.d/50-test.conf", OPTIONS)
     peers.start_rpcbind(lab.h1)
+    be_strict(machine, "pylockd")
     machine.systemctl("start", "pylockd")
     yield lab.h1, machine
+    assert violations(machine) == []
 
 
 @pytest.fixture

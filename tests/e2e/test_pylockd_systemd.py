@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ import pytest
 from hosts import nlm, rpc
 from hosts.machine import SystemdHost
 from hosts.peers import CHECKOUT
+from hosts.strict import be_strict, violations
 from hosts.waiting import wait_for
 
 Boot = Callable[..., SystemdHost]
@@ -19,13 +20,15 @@ FH = b"\x11" * 32
 
 
 @pytest.fixture
-def machine(boot: Boot) -> SystemdHost:
+def machine(boot: Boot) -> Iterator[SystemdHost]:
     """A machine with pylockd installed and not yet started."""
     host = boot(binds=[CHECKOUT], limit=180.0)
     host.run("mkdir", "-p", "/etc/pylockd.conf.d", check=True)
     done = host.run(str(CHECKOUT / "bin" / "quickstart"), "--install")
     assert done.returncode == 0, done.stderr
-    return host
+    be_strict(host, "pylockd")
+    yield host
+    assert violations(host) == []
 
 
 def configure(host: SystemdHost, text: str, name: str = "50-test.conf") -> None:

@@ -7,6 +7,7 @@ import re
 import socket
 import subprocess
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from fakes.datagrams import datagram
 from hosts.lab import Lab
 from hosts.machine import SystemdHost
 from hosts.netbios import CHECKOUT, ask
+from hosts.strict import be_strict, violations
 from hosts.waiting import wait_for
 from pydaemons.netbios import nspacket
 from pydaemons.netbios.mailslot import BROWSE
@@ -24,7 +26,7 @@ CONF = "[global]\nnetbios name = UNIT\nwins support = yes\n"
 
 
 @pytest.fixture
-def machine(lab: Lab) -> SystemdHost:
+def machine(lab: Lab) -> Iterator[SystemdHost]:
     """A machine on the lab's network with pynmbd installed and not yet started."""
     host = lab.boot("h1", binds=[CHECKOUT], limit=180.0)
     script = f"""
@@ -35,11 +37,12 @@ def machine(lab: Lab) -> SystemdHost:
     cp units/pynmbd.service units/pynmbd*.socket /etc/systemd/system/
     systemd-sysusers {CHECKOUT}/units/sysusers.d/pynmbd.conf
     systemd-tmpfiles --create {CHECKOUT}/units/tmpfiles.d/pynmbd.conf
-    systemctl daemon-reload
     """
     host.run("sh", "-e", "-c", script, check=True)
     host.write("/etc/pynmbd.conf", CONF)
-    return host
+    be_strict(host, "pynmbd")
+    yield host
+    assert violations(host) == []
 
 
 def registered(lab: Lab, text: str) -> int:

@@ -11,6 +11,7 @@ import pytest
 from hosts.browsing import GROUP
 from hosts.lab import Lab
 from hosts.netbios import CACHE, CHECKOUT, start_pynmbd, start_smbd
+from hosts.strict import be_strict, violations
 from hosts.waiting import wait_for
 
 pytestmark = pytest.mark.needs("smbd")
@@ -25,7 +26,6 @@ mkdir -p /etc/systemd/system/pynmbd.service.d
 cp units/pynmbd.service.d/beside-smbd.conf.example /etc/systemd/system/pynmbd.service.d/beside-smbd.conf
 systemd-sysusers {CHECKOUT}/units/sysusers.d/pynmbd.conf
 systemd-tmpfiles --create {CHECKOUT}/units/tmpfiles.d/pynmbd.conf
-systemctl daemon-reload
 """
 
 
@@ -33,6 +33,7 @@ def test_a_confined_master_writes_its_list_and_fetches_the_domain_masters() -> N
     with Lab(2) as lab:
         machine = lab.boot("h1", binds=[CHECKOUT], limit=180.0)
         machine.run("sh", "-e", "-c", INSTALL, check=True)
+        be_strict(machine, "pynmbd")
         machine.write("/etc/pynmbd.conf", GROUP + "netbios name = UNIT\npreferred master = yes\n")
         domain = "netbios name = DMB\ndomain master = yes\nlocal master = no\npreferred master = no\n"
         start_pynmbd(lab.h2, GROUP + domain + f"cache directory = {CACHE}\n")
@@ -61,3 +62,4 @@ def test_a_confined_master_writes_its_list_and_fetches_the_domain_masters() -> N
         )
         user = machine.run("stat", "-Lc", "%U %a", "/var/cache/samba/browse.dat", check=True).stdout
         assert user == "pynmbd 644\n"
+        assert violations(machine) == []

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hosts.machine import SystemdHost
+from hosts.strict import be_strict
 from hosts.waiting import wait_for
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -23,9 +24,6 @@ echo "$(cut -d' ' -f1 /proc/uptime) $$" >>/run/starts/$1
 exit $3
 """
 """A program whose starts can be counted from outside, whatever anybody says about them."""
-
-STRICT = "[Service]\nSystemCallErrorNumber=kill\n"
-"""What the unit's filter refuses silently ends pybosd here, so that no test passes in spite of it."""
 
 AFRESH = f"""
 systemctl stop pybosd 'bos-*' 'pybosd-*'
@@ -50,11 +48,10 @@ class BosHost:
             host.copy_in(CHECKOUT / "bin" / name, f"{HOME}/bin/{name}")
             host.run("ln", "-s", f"{HOME}/bin/{name}", f"/usr/{place}/{name}", check=True)
         host.copy_in(CHECKOUT / "units/pybosd.service", "/etc/systemd/system/pybosd.service")
-        host.write("/etc/systemd/system/pybosd.service.d/strict.conf", STRICT)
         host.copy_in(CHECKOUT / "units/tmpfiles.d/pybosd.conf", "/etc/tmpfiles.d/pybosd.conf")
         host.write("/usr/local/bin/counted", COUNTED, mode=0o755)
         host.run("systemd-tmpfiles", "--create", "/etc/tmpfiles.d/pybosd.conf", check=True)
-        host.systemctl("daemon-reload")
+        be_strict(host, "pybosd")
 
     def start(self) -> None:
         self.host.systemctl("start", "pybosd")
