@@ -111,3 +111,45 @@ def test_a_program_that_fails_or_hangs_is_told_of_and_the_next_run_comes(program
 def test_a_program_that_is_not_there_is_told_of(tmp_path):
     (text,) = run(tmp_path / "no", ("add-client", "a", "b"))
     assert "No such file" in text
+
+
+@pytest.mark.parametrize("steps", range(6))
+def test_told_to_stop_in_the_moment_a_program_ends_no_other_is_run(monkeypatch, steps):
+    """Before Python 3.12 asyncio.wait_for loses a cancellation that meets the end of what it waits for."""
+    started: list[str] = []
+
+    async def body() -> None:
+        ended = [asyncio.Event() for _ in range(3)]
+
+        async def start(program: str, word: str, **_: object) -> Child:
+            started.append(word)
+            return Child(ended[int(word)])
+
+        monkeypatch.setattr(asyncio, "create_subprocess_exec", start)
+        callout = Callout("program", warn=started.append)
+        for word in "012":
+            callout(word)
+        running = asyncio.ensure_future(callout.finish())
+        while not started:
+            await asyncio.sleep(0)
+        ended[0].set()
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        before = list(started)
+        running.cancel()
+        await asyncio.wait({running}, timeout=5)
+        assert running.cancelled()
+        assert started == before
+
+    asyncio.run(body())
+
+
+class Child:
+    """A process that ends when it is told to."""
+
+    def __init__(self, ended: asyncio.Event) -> None:
+        self._ended = ended
+
+    async def wait(self) -> int:
+        await self._ended.wait()
+        return 0

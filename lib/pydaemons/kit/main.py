@@ -238,7 +238,8 @@ class _Life:
     async def _stop(self) -> None:
         self._notify.extend(STOP_PATIENCE)
         try:
-            await asyncio.wait_for(self._daemon.stop(), STOP_PATIENCE)
+            async with asyncio.timeout(STOP_PATIENCE):
+                await self._daemon.stop()
         except TimeoutError:
             self._log.warning(f"stopping took more than {STOP_PATIENCE:.0f} s; leaving now")
         except OSError as error:

@@ -91,7 +91,8 @@ class Callout:
                 self._warn(f"{what}: {error.strerror}")
                 continue
             try:
-                status = await asyncio.wait_for(child.wait(), self._patience)
+                async with asyncio.timeout(self._patience):
+                    status = await child.wait()
             except TimeoutError:
                 child.kill()
                 await child.wait()

@@ -280,7 +280,8 @@ class PynmbdDaemon(Daemon):
             return
         self._driver.post(StopRequested())
         try:
-            await asyncio.wait_for(self._released.wait(), FAREWELL)
+            async with asyncio.timeout(FAREWELL):
+                await self._released.wait()
         except TimeoutError:
             self._shell.log.warning(f"names could not be released within {FAREWELL:.0f} s")
 

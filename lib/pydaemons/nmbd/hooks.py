@@ -49,7 +49,8 @@ class Hooks:
             self._log.warning(f"wins hook: {arguments[0]}: {error.strerror}")
             return
         try:
-            status = await asyncio.wait_for(child.wait(), PATIENCE)
+            async with asyncio.timeout(PATIENCE):
+                status = await child.wait()
         except TimeoutError:
             child.kill()
             await child.wait()

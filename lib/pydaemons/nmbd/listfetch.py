@@ -52,7 +52,8 @@ class ListFetcher:
             return
         assert child.stdout is not None
         try:
-            text = await asyncio.wait_for(_read(child.stdout), PATIENCE)
+            async with asyncio.timeout(PATIENCE):
+                text = await _read(child.stdout)
             result = parse(effect, text)
         except TimeoutError:
             result = ListFetched(effect.host, effect.group, error=f"no list within {PATIENCE:.0f} s")

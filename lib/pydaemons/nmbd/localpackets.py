@@ -115,7 +115,8 @@ class LocalPackets:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            wish = await asyncio.wait_for(_read_wish(reader), PATIENCE)
+            async with asyncio.timeout(PATIENCE):
+                wish = await _read_wish(reader)
             while len(self._wishes) >= self.limit:
                 oldest = next(iter(self._wishes))
                 del self._wishes[oldest]

@@ -110,9 +110,10 @@ class Partners:
 
     async def _call(self, effect: OpenLink) -> None:
         try:
-            reader, writer = await asyncio.wait_for(
-                asyncio.open_connection(effect.host, self._port, local_addr=(effect.source, 0)), CONNECT
-            )
+            async with asyncio.timeout(CONNECT):
+                reader, writer = await asyncio.open_connection(
+                    effect.host, self._port, local_addr=(effect.source, 0)
+                )
         except (OSError, TimeoutError) as error:
             self._tell(LinkClosed(effect.link, _reason(error)))
             return
