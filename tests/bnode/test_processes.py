@@ -15,7 +15,7 @@ from pydaemons.bnode.model import Bnode, Goal, Restart
 from pydaemons.bnode.outbox import Outbox
 from pydaemons.bnode.processes import Processes
 from pydaemons.bnode.tunables import BosTunables
-from pydaemons.engine.effects import Persist
+from pydaemons.engine.effects import Level, Persist
 from pydaemons.engine.protocol import Now
 
 NOW = Now(100.0, 1000.0)
@@ -83,6 +83,23 @@ def test_only_ends_that_were_not_asked_for_count(asked):
     desk.move(Event.EXITED, exited(code=3), state=State.STOPPING if asked else State.UP)
     assert desk.bnode.window.count == (0 if asked else 1)
     assert desk.bnode.error_code == 3, "remembered either way"
+
+
+@pytest.mark.parametrize(
+    ("asked", "signal", "level", "text"),
+    [
+        (True, 15, Level.INFO, "a exited on signal 15 (stopped)"),
+        (True, 9, Level.WARNING, "a exited on signal 9"),
+        (False, 15, Level.WARNING, "a exited on signal 15"),
+    ],
+)
+def test_a_death_by_our_own_sigterm_is_no_warning(asked, signal, level, text):
+    desk = Desk()
+    process = desk.bnode.processes[0]
+    process.state = State.STOPPING if asked else State.UP
+    desk.processes.move(desk.bnode, process, Event.EXITED, exited(signal=signal), NOW)
+    said = next(effect for effect in desk.out.drain() if isinstance(effect, BosLog))
+    assert (said.level, said.message) == (level, text)
 
 
 def test_an_end_while_it_is_to_be_down_does_not_count():

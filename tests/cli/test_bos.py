@@ -100,7 +100,9 @@ def test_wrong_usage_and_refusals_exit_as_the_peer(words, status, text, capsys):
     assert text in capsys.readouterr().err
 
 
-def test_nobody_at_the_socket_is_a_communications_failure(monkeypatch, tmp_path, capsys):
+def test_nobody_at_the_socket_is_the_peers_exit_code(monkeypatch, tmp_path, capsys):
     monkeypatch.undo()
     assert bos.main(["pybos", "--socket", f"{tmp_path}/nope", "status"]) == 255
-    assert "communications failure (-1)" in capsys.readouterr().err
+    assert "pybosd is not running" in capsys.readouterr().err
+    assert bos.main(["pybos", "--socket", f"{tmp_path}/nope", "relay"]) == 255
+    assert "pybosd is not running" in capsys.readouterr().err

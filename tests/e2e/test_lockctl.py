@@ -74,7 +74,7 @@ def test_a_command_that_is_interrupted_leaves_nothing_behind(lab):
     waiting = lab.h3.start(PYLOCKCTL, "lock", "h1", "file:x", "--wait", *AT)
     waiting.wait_for_log("blocked")
     assert len(lab.h1.run(PYLOCKCTL, "blocked", "-n", check=True).stdout.splitlines()) == 1
-    assert waiting.stop(signal.SIGINT) == 1
+    assert waiting.stop(signal.SIGINT) == 130
     assert lab.h1.run(PYLOCKCTL, "blocked", "-n", check=True).stdout == ""
     assert len(lab.h1.run(PYLOCKCTL, "locks", "-n", check=True).stdout.splitlines()) == 1
 

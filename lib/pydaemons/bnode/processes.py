@@ -17,7 +17,7 @@ from pydaemons.bnode.events import Exited, Found, Refused, Started
 from pydaemons.bnode.folders import Site, pid_file, salvage_file
 from pydaemons.bnode.kinds import words_of
 from pydaemons.bnode.machine import TABLE, Act, Event, State
-from pydaemons.bnode.model import ASKED_FOR, Bnode, Goal, Process, Restart, core_name, label
+from pydaemons.bnode.model import ASKED_FOR, Bnode, Goal, Process, Restart, Signal, core_name, label
 from pydaemons.bnode.notifier import Occasion
 from pydaemons.bnode.outbox import Outbox
 from pydaemons.bnode.tunables import BosTunables
@@ -130,7 +130,7 @@ class Processes:
             bnode.error_code, bnode.error_signal = event.code, event.signal
             bnode.last_error_exit = int(event.wall)
             bnode.last_error_name = process.part.name or None
-        self._tell_end(bnode, process, event)
+        self._tell_end(bnode, process, event, asked=asked)
         if event.core and self._tunables.keep_cores:
             name = core_name(bnode.name, process.part.name)
             stamp = self._tunables.core_stamp
@@ -146,10 +146,13 @@ class Processes:
         if not asked and bnode.goal is Goal.NORMAL:
             self._count(bnode, process, now)
 
-    def _tell_end(self, bnode: Bnode, process: Process, event: Exited) -> None:
+    def _tell_end(self, bnode: Bnode, process: Process, event: Exited, *, asked: bool) -> None:
         who = label(bnode, process)
         level = Level.WARNING
-        if event.signal:
+        if asked and event.signal == Signal.TERM:  # our own: most programs leave it to do its work
+            level = Level.INFO
+            message = f"{who} exited on signal {event.signal} (stopped)"
+        elif event.signal:
             dumped = " (core dumped)" if event.core else ""
             message = f"{who} exited on signal {event.signal}{dumped}"
         elif bnode.kind.name == "cron" and event.code:

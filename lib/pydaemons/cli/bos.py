@@ -41,9 +41,9 @@ def run() -> NoReturn:
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        status = 1
+        status = 128 + 13  # as who is ended by SIGPIPE
     except KeyboardInterrupt:
-        status = 130
+        status = 128 + 2  # and by SIGINT
     sys.exit(status)
 
 
@@ -59,7 +59,9 @@ def main(argv: Sequence[str]) -> int:
         print(f"{program}: {refused}", file=sys.stderr)
         return refused.status
     except NotRunningError as error:
-        print(f"{program}: communications failure (-1): {error}", file=sys.stderr)
+        from pydaemons.cli.shared import unanswered  # noqa: PLC0415 -- for the one who has to read it
+
+        print(f"{program}: {unanswered('pybosd', str(error))}", file=sys.stderr)
         return NO_CONNECTION
     except CallError as error:
         print(f"{program}: {error}", file=sys.stderr)

@@ -49,7 +49,7 @@ class _Ssh(ControlClient):
         self._host = host
         self._remote_path = path
 
-    def _connect(self) -> socket.socket:
+    def connect(self) -> socket.socket:
         ours, theirs = socket.socketpair()
         command = [
             "ssh",
@@ -93,8 +93,7 @@ class Link:
 def relay(path: str) -> int:
     """Between standard input and output and the control socket until the daemon hangs up, or whoever reads
     our output does; the end of the input is passed on, so that what was asked is still answered."""
-    with socket.socket(socket.AF_UNIX) as sock:
-        sock.connect(path)
+    with ControlClient(path, INTERFACE, timeout=None).connect() as sock:
         poll = select.poll()
         poll.register(0, select.POLLIN)
         poll.register(sock, select.POLLIN)

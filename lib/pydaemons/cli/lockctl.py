@@ -10,14 +10,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING, NoReturn
 
 import pydaemons
-from pydaemons.cli.shared import json_option, socket_option
+from pydaemons.cli.shared import json_option, run_program, socket_option
 
 if TYPE_CHECKING:
     from pydaemons.cli.lockctl_report import Report, Request
@@ -284,24 +283,19 @@ def _is_patience(arguments: argparse.Namespace, surplus: list[str]) -> bool:
 
 def run() -> NoReturn:
     """The whole program of `bin/pylockctl`."""
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head`: as other programs end, without a word
-    sys.exit(main())
+    run_program(main)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """As `run`, returning the exit status (argparse leaves with 2 by itself)."""
-    command_line = parser()
     words = sys.argv[1:] if argv is None else argv
+    command_line = parser()
     arguments, surplus = command_line.parse_known_args(_unambiguous(words))
     if surplus and not _is_patience(arguments, surplus):
         command_line.error(f"unrecognized arguments: {' '.join(surplus)}")
-    try:
-        if arguments.verb in CLIENT_VERBS and (problem := _problem(arguments)):
-            command_line.error(f"{arguments.verb}: {problem}")
-        return _carry_out(arguments)
-    except KeyboardInterrupt:
-        print(f"{PROG}: interrupted", file=sys.stderr)
-        return FAILED
+    if arguments.verb in CLIENT_VERBS and (problem := _problem(arguments)):
+        command_line.error(f"{arguments.verb}: {problem}")
+    return _carry_out(arguments)
 
 
 def _carry_out(arguments: argparse.Namespace) -> int:
@@ -315,7 +309,7 @@ def _carry_out(arguments: argparse.Namespace) -> int:
 def _client(arguments: argparse.Namespace) -> int:
     # half of the interpreter's start time, which the other half of this command does without
     from pydaemons.cli import lockctl_client as client  # noqa: PLC0415
-    from pydaemons.cli.lockctl_calls import CommandError  # noqa: PLC0415
+    from pydaemons.cli.lockctl_calls import CommandError, InterruptedCommandError  # noqa: PLC0415
     from pydaemons.cli.lockctl_report import words  # noqa: PLC0415
 
     request = _request(arguments)
@@ -328,6 +322,8 @@ def _client(arguments: argparse.Namespace) -> int:
 
     try:
         return client.run(request, say=client.complain, show=show)
+    except InterruptedCommandError as error:
+        return error.status
     except CommandError as error:
         client.complain(str(error))
         return error.status

@@ -50,7 +50,10 @@ class CommandError(Exception):
 
 
 class InterruptedCommandError(CommandError):
-    """Ctrl-C or SIGTERM."""
+    """Ctrl-C or SIGTERM: the shell is told which one it was."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__("interrupted", 128 + number)
 
 
 class NotServedError(CommandError):
@@ -64,6 +67,8 @@ class Calls:
     def __init__(self, request: Request, addresses: list[str], engine: LockClient, driver: Driver) -> None:
         self.request = request
         self.interrupted = asyncio.Event()
+        self.signal = 0
+        """the one that interrupted"""
         self._engine = engine
         self._driver = driver
         self._others = addresses[1:]
@@ -221,7 +226,7 @@ class Calls:
             if task.done():
                 return task.result()
             if interruptible and ended.done():
-                raise InterruptedCommandError("interrupted")
+                raise InterruptedCommandError(self.signal)
             return None  # type: ignore[return-value]
         finally:
             ended.cancel()

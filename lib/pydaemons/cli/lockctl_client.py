@@ -55,7 +55,7 @@ async def _run(request: Request, say: Say, show: Show) -> int:
     driver = Driver(engine, loop, log=Log("pylockctl", level=Level.WARNING), notify=Notifier())
     session = Session(request, addresses, engine, driver, say)
     for number in SIGNALS:
-        loop.add_signal_handler(number, session.interrupt)
+        loop.add_signal_handler(number, session.interrupt, number)
     try:
         return await session.run(show)
     finally:
@@ -80,11 +80,12 @@ class Session:
         self._calls = Calls(request, addresses, engine, driver)
         self._report = Report(request)
 
-    def interrupt(self) -> None:
+    def interrupt(self, number: int) -> None:
         """Ctrl-C: end in good order. A second one ends at once."""
+        self._calls.signal = number
         self._calls.interrupted.set()
-        for number in SIGNALS:
-            self._driver.loop.remove_signal_handler(number)
+        for each in SIGNALS:
+            self._driver.loop.remove_signal_handler(each)
 
     async def run(self, show: Show) -> int:
         """Carry out the request. The exit status."""

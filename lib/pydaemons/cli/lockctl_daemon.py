@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
         with ControlClient(arguments.socket, INTERFACE) as daemon:
             return VERBS[arguments.verb](daemon, arguments)
     except NotRunningError as error:
-        complain(unanswered("pylockd", str(error), arguments.socket))
+        complain(unanswered("pylockd", str(error)))
     except CallError as error:
         if error.name == PERMISSION_DENIED:
             complain(f"{arguments.verb}: permission denied: only root and pylockd's own user may do that")

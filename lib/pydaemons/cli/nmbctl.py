@@ -12,12 +12,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import pydaemons
 from pydaemons.cli import nmbctl_browse, nmbctl_partners
 from pydaemons.cli.metrics import Metrics
-from pydaemons.cli.shared import json_option, socket_option, unanswered
+from pydaemons.cli.shared import json_option, run_program, socket_option, unanswered
 from pydaemons.cli.tables import Column, render, style_of
 from pydaemons.kit.controlclient import CallError, ControlClient, NotRunningError
 
@@ -41,15 +41,20 @@ class Verb:
     takes: Callable[[argparse.ArgumentParser], None] = lambda parser: None
 
 
+def run() -> NoReturn:
+    """The whole program of `bin/pynmbctl`."""
+    run_program(main)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command; its exit status."""
+    """As `run`, returning the exit status."""
     arguments = _parse(argv)
     verb: Verb = arguments.body
     try:
         with ControlClient(arguments.socket, INTERFACE) as daemon:
             answer = verb.call(daemon, arguments)
     except NotRunningError as error:
-        print(f"pynmbctl: {unanswered('pynmbd', str(error), arguments.socket)}", file=sys.stderr)
+        print(f"pynmbctl: {unanswered('pynmbd', str(error))}", file=sys.stderr)
         return 1
     except (CallError, RefusedError) as error:
         print(f"pynmbctl: {error}", file=sys.stderr)
@@ -57,18 +62,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(f"pynmbctl: {error.filename or ''}: {error.strerror}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        return 0
-    try:
-        if arguments.json and answer is not None:
-            print(json.dumps(answer, indent=2, ensure_ascii=False))
-        else:
-            for line in verb.show(answer) if answer is not None else ():
-                print(line)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 1
+    if arguments.json and answer is not None:
+        print(json.dumps(answer, indent=2, ensure_ascii=False))
+    else:
+        for line in verb.show(answer) if answer is not None else ():
+            print(line)
+    sys.stdout.flush()
     return 0
 
 

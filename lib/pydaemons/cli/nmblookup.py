@@ -10,8 +10,10 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import IPv4Address, IPv4Interface
+from typing import NoReturn
 
 import pydaemons
+from pydaemons.cli.shared import run_program
 from pydaemons.kit.interfaces import addresses
 from pydaemons.netbios import name, nspacket
 from pydaemons.netbios.codes import (
@@ -74,8 +76,13 @@ class Asker:
                 return
 
 
+def run() -> NoReturn:
+    """The whole program of `bin/pynmblookup`."""
+    run_program(main)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command; its exit status."""
+    """As `run`, returning the exit status."""
     arguments = _parse(argv)
     try:
         asker = Asker(low_port=arguments.root_port)
@@ -86,8 +93,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except WireError as error:
         print(f"pynmblookup: {error}", file=sys.stderr)
         return 2
-    except BrokenPipeError:
-        return 1
     return 0 if all(found) else 1
 
 

@@ -18,8 +18,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import NoReturn
 
 import pydaemons
+from pydaemons.cli.shared import run_program
 
 PROG = "pydaemons-setup"
 LIST = "var/lib/pydaemons/installed"
@@ -74,8 +76,13 @@ class SetupError(Exception):
     """It cannot be done; the text says why and what helps."""
 
 
+def run() -> NoReturn:
+    """The whole program of `bin/pydaemons-setup`."""
+    run_program(main)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command; its exit status."""
+    """As `run`, returning the exit status."""
     arguments = parser().parse_args(argv)
     try:
         if arguments.verb == "install":

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the control commands share: options before or behind the verb, and what is said when nobody answers.
+"""What the control commands share: options before or behind the verb, how they end when interrupted, and what
+is said when nobody answers.
 
 Behind the verb an option has no default: what is not given there must not undo what stood before.
 """
@@ -8,9 +9,25 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import NoReturn
 
 SYSTEMD = "/run/systemd/system"
 """There where systemd is PID 1 (sd_booted(3))."""
+INTERRUPTED = 128 + signal.SIGINT
+"""What the shell says of a program that Ctrl-C ended."""
+
+
+def run_program(main: Callable[[], int]) -> NoReturn:
+    """A whole program. Ctrl-C ends it without a word, and so does a reader of its output who has enough
+    (SIGPIPE, as other programs beside `| head`)."""
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
 
 
 def socket_option(
@@ -27,11 +44,12 @@ def json_option(options: argparse.ArgumentParser, *, behind: bool = False) -> No
     options.add_argument("--json", action="store_true", default=default, help="print JSON")
 
 
-def unanswered(daemon: str, error: str, path: str) -> str:
-    """Why there is no answer (of controlclient.NotRunningError), and what to do about it."""
-    if error.endswith("not running"):
+def unanswered(daemon: str, error: str) -> str:
+    """Why there is no answer (of controlclient.NotRunningError, "PATH: why"), and what to do about it."""
+    path, _, why = error.rpartition(": ")
+    if why == "not running":
         start = f"systemctl start {daemon}" if os.path.isdir(SYSTEMD) else daemon
         return f"{daemon} is not running ({path} is not answered); start it: {start}"
-    if error.endswith(os.strerror(13)):
+    if why == os.strerror(13):
         return f"{error}: ask as root, or for another socket (--socket)"
     return f"{error}; see what it says: journalctl -u {daemon}"

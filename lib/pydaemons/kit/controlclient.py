@@ -89,7 +89,7 @@ class ControlClient:
         given = {name: value for name, value in parameters.items() if value is not None}
         request = {"method": qualified, "parameters": given, **({"more": True} if more else {})}
         if self._sock is None:
-            self._sock = self._connect()
+            self._sock = self.connect()
         try:
             # the commands let SIGPIPE end them, for the sake of `| head`; a daemon that left is no such end
             self._sock.sendall(json.dumps(request).encode() + b"\0", socket.MSG_NOSIGNAL)
@@ -115,7 +115,8 @@ class ControlClient:
             raise CallError(answer["error"], parameters)
         return parameters, answer.get("continues") is True
 
-    def _connect(self) -> socket.socket:
+    def connect(self) -> socket.socket:
+        """A socket of its own to the daemon. Raises NotRunningError."""
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         sock.settimeout(self._timeout)
         try:
