@@ -26,7 +26,15 @@ def bos():
 )
 def test_tables_can_be_had_as_json(bos, verb):
     assert bos(verb, as_json=True) == 0
-    assert json.loads(bos.out)
+    shown = json.loads(bos.out)
+    assert isinstance(shown, list if verb in ("listusers", "listkeys") else dict)
+
+
+def test_a_bnode_has_the_keys_that_all_commands_have(bos):
+    assert bos("status", "a", as_json=True) == 0
+    (view,) = json.loads(bos.out)["instances"]
+    assert {"name", "file_goal", "error_stop", "exits_in_window"} < view.keys()
+    assert all(key == key.lower() for key in view)
 
 
 def test_the_last_failure_is_the_status_of_several():

@@ -122,9 +122,15 @@ def test_names_are_added_listed_and_deleted(served, capsys):
 
 def test_answers_can_be_had_as_json(served, capsys):
     assert run(served, "--json", "status") == 0
-    assert json.loads(capsys.readouterr().out)["status"]["name"] == "WINS"
+    assert json.loads(capsys.readouterr().out)["name"] == "WINS"
     assert run(served, "names", "--json") == 0
-    assert json.loads(capsys.readouterr().out)["names"][0]["name"] == "WINS#00"
+    assert json.loads(capsys.readouterr().out)[0]["name"] == "WINS#00"
+    assert run(served, "stats", "--json") == 0
+    stats = json.loads(capsys.readouterr().out)
+    assert stats["own_names"] > 0
+    assert all(re.fullmatch("[a-z0-9_]+", key) for key in stats)
+    assert run(served, "--json", "wins", "list", "WINS#20") == 0
+    assert [row["name"] for row in json.loads(capsys.readouterr().out)] == ["WINS#20"]
 
 
 def test_a_wins_dat_goes_out_and_comes_in(served, capsys, tmp_path):

@@ -99,3 +99,18 @@ def test_who_has_read_enough_ends_a_command_without_a_word(program):
     )
     os.close(write)
     assert (done.returncode in (-signal.SIGPIPE, 128 + signal.SIGPIPE), done.stderr) == (True, b"")
+
+
+def test_keys_of_json_are_in_snake_case_and_names_stay():
+    answer = {
+        "errorStop": [{"nextRun": None}],
+        "own names": 3,
+        "unwritten": {"myBnode x": "ENOSPC"},
+        "a_b": "cD",
+    }
+    assert shared.snake_case(answer, named=("unwritten",)) == {
+        "error_stop": [{"next_run": None}],
+        "own_names": 3,
+        "unwritten": {"myBnode x": "ENOSPC"},
+        "a_b": "cD",
+    }

@@ -74,7 +74,7 @@ def test_on_a_full_disk_changes_are_refused_in_words_carried_out_and_written_lat
         "pybos: failed to create new server instance b of type 'simple' (I/O error): BosConfig cannot be "
         "written: No space left on device; the change is in force and is written when it can be"
     )
-    assert bos.wait_status("b", 1)["fileGoal"] == 1
+    assert bos.wait_status("b", 1)["file_goal"] == 1
     assert bos.bos("stop", "a", "-wait").returncode == 8
     assert "bos-a.service" not in bos.processes(), "what fills the disk can be stopped"
     assert bos.bos("start", "b").returncode == 8, "nothing new, and still not on disk"

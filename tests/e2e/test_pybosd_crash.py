@@ -34,10 +34,10 @@ def test_killing_it_ten_times_under_load_touches_nobody_and_forgets_nothing(bos:
         assert len(bos.starts(name)) == 1
     shown = bos.status()
     assert {shown[name]["starts"] for name in quiet} == {1}
-    assert (shown["q0"]["fileGoal"], shown["q1"]["goal"], shown["q1"]["fileGoal"]) == (0, 0, 1)
+    assert (shown["q0"]["file_goal"], shown["q1"]["goal"], shown["q1"]["file_goal"]) == (0, 0, 1)
     for number in range(10):
         view, told = shown[f"c{number}"], len(bos.starts(f"c{number}"))
-        assert not view["errorStop"], "an exit each 4 s is fine"
+        assert not view["error_stop"], "an exit each 4 s is fine"
         assert abs(view["starts"] - told) <= 1, (view, told)
     text = bos.host.journal("pybosd")
     assert text.count("Adopted") == 10 and "bug, please report" not in text

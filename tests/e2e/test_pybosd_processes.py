@@ -63,12 +63,12 @@ def test_a_core_gets_its_bnodes_name_and_prune_removes_it(bos: BosHost) -> None:
     bos.wait_status("a", 1)
     for unit in ("bos-a.service", "bos-d-salsrv.service"):
         bos.kill(bos.processes()[unit], 11)
-    wait_for(lambda: all(view["hasCore"] for view in bos.status().values()), what="both cores")
+    wait_for(lambda: all(view["has_core"] for view in bos.status().values()), what="both cores")
     assert bos.host.run("ls", f"{STATE}/log").stdout.split() == ["BosLog", "corea", "coresalsrv.d"]
     assert "has core file, currently running normally." in bos.do("status", "a")
     assert ", by salsrv, due to signal 11\n" in bos.do("status", "d", "-long")
     bos.do("prune", "-core")
-    wait_for(lambda: not any(view["hasCore"] for view in bos.status().values()), what="no cores")
+    wait_for(lambda: not any(view["has_core"] for view in bos.status().values()), what="no cores")
 
 
 RECORD = """MESSAGE=Process {pid} (crashing) of user 0 dumped core.
@@ -101,11 +101,11 @@ def test_a_core_that_systemd_coredump_took_is_found_in_the_journal_and_linked(bo
     bos.host.write(path, "core")
     record = RECORD.format(pid=pid, unit="bos-a.service", path=path)
     bos.host.run("logger", "--journald", input=record, check=True)
-    wait_for(lambda: bos.status("a")["a"]["hasCore"], what="the core", timeout=60)
+    wait_for(lambda: bos.status("a")["a"]["has_core"], what="the core", timeout=60)
     assert bos.host.run("readlink", f"{STATE}/log/corea").stdout == f"{path}\n"
     bos.host.run("rm", path, check=True)
     bos.do("prune", "-core")
-    wait_for(lambda: not bos.status("a")["a"]["hasCore"], what="no core")
+    wait_for(lambda: not bos.status("a")["a"]["has_core"], what="no core")
     bos.host.run("rm", "-r", "/run/systemd/system/pybosd.service.d", check=True)
     bos.host.systemctl("daemon-reload")
 
@@ -186,5 +186,5 @@ def test_cron_runs_now_once_and_at_a_time_when_it_comes(bos: BosHost) -> None:
     soon = bos.host.run("date", "-d", "+2 seconds", "+%H:%M:%S").stdout.strip()
     bos.do("create", "daily", "cron", "/usr/local/bin/counted daily 0 0", soon)
     wait_for(lambda: len(bos.starts("daily")) == 1, what="daily to run")
-    view = wait_for(lambda: (v := bos.status("daily")["daily"])["nextRun"] and v, what="its next run")
-    assert view["status"] == 1 and view["nextRun"] > view["startTime"] + 80_000
+    view = wait_for(lambda: (v := bos.status("daily")["daily"])["next_run"] and v, what="its next run")
+    assert view["status"] == 1 and view["next_run"] > view["start_time"] + 80_000

@@ -27,6 +27,6 @@ def test_windows_are_the_peers_to_the_second(bos: BosHost) -> None:
     wait_for(lambda: len(bos.starts("seldom")) >= 13, what="a 12th exit of seldom's", timeout=90, every=0.2)
     shown = bos.status()
     for name in ("often", "late"):
-        assert shown[name]["errorStop"] and shown[name]["starts"] == 12
+        assert shown[name]["error_stop"] and shown[name]["starts"] == 12
         assert len(bos.starts(name)) == 12
-    assert not shown["seldom"]["errorStop"]
+    assert not shown["seldom"]["error_stop"]

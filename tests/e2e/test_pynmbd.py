@@ -45,11 +45,11 @@ def addresses(packet: nspacket.Packet | None) -> list[str] | int | None:
 
 def wins_names(host: Host, pattern: str = "*") -> dict[str, list[str]]:
     listed = json.loads(ctl(host, "--json", "wins", "list", pattern, "--state", "active"))
-    return {entry["name"]: entry["addresses"] for entry in listed["names"]}
+    return {entry["name"]: entry["addresses"] for entry in listed}
 
 
 def own_states(host: Host) -> dict[str, str]:
-    return {entry["name"]: entry["state"] for entry in json.loads(ctl(host, "--json", "names"))["names"]}
+    return {entry["name"]: entry["state"] for entry in json.loads(ctl(host, "--json", "names"))}
 
 
 def test_samba_tools_find_it_and_show_its_names(lab: Lab) -> None:

@@ -53,9 +53,9 @@ def test_two_servers_know_each_others_names_through_restarts_and_kills(make_lab,
     wait_for(lambda: found(lab.h3, lab.h2, "THIRD#20"), what="what was registered meanwhile")
     register(lab.h3, lab.h2, "FOURTH#20")
     wait_for(lambda: found(lab.h3, lab.h1, "FOURTH#20"), what="the new process' names at the first server")
-    owners = {each["owner"]: each for each in json.loads(ctl(lab.h1, "--json", "wins", "owners"))["owners"]}
+    owners = {each["owner"]: each for each in json.loads(ctl(lab.h1, "--json", "wins", "owners"))}
     assert set(owners) == {lab.h1.address, lab.h2.address}
-    (partner,) = json.loads(ctl(lab.h1, "--json", "wins", "partners"))["partners"]
+    (partner,) = json.loads(ctl(lab.h1, "--json", "wins", "partners"))
     assert (partner["partner"], partner["error"]) == (lab.h2.address, "")
     assert f"[{lab.h2.address} " in ctl(lab.h1, "wins", "list", "SECOND*")
     ctl(lab.h1, "wins", "delete", "FIRST#20")

@@ -30,7 +30,9 @@ class Session:
         """The result as JSON."""
         import json  # noqa: PLC0415
 
-        json.dump(result, self.out, indent=2)
+        from pydaemons.cli.shared import snake_case  # noqa: PLC0415
+
+        json.dump(snake_case(result, named=("unwritten",)), self.out, indent=2, ensure_ascii=False)
         self.out.write("\n")
         return 0
 

@@ -41,7 +41,7 @@ def removeuser(session: Session, values: Values) -> int:
 def listusers(session: Session, values: Values) -> int:
     result = session.link.call("ListUsers")
     if session.json:
-        return session.show(result)
+        return session.show(result["users"])
     session.say("SUsers are: " + "".join(f"{user} " for user in result["users"]))
     return 0
 
@@ -87,7 +87,7 @@ def listkeys(session: Session, values: Values) -> int:
         return refused.status
     if session.json:
         rows = [key if values["showkey"] else {**key, "key": None} for key in result["keys"]]
-        return session.show({"keys": rows})
+        return session.show(rows)
     for key in result["keys"]:
         shown = f"is '{key['key']}'" if values["showkey"] else f"has cksum {key['checksum']}"
         session.say(f"key {key['kvno']} {shown}")

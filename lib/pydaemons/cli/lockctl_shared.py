@@ -66,7 +66,7 @@ def bounds(row: Row) -> tuple[object, object]:
 
 
 def dump(value: object) -> int:
-    print(json.dumps(value, indent=2))
+    print(json.dumps(value, indent=2, ensure_ascii=False))
     return OK
 
 

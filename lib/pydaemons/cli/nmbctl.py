@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 import pydaemons
 from pydaemons.cli import nmbctl_browse, nmbctl_partners
 from pydaemons.cli.metrics import Metrics
-from pydaemons.cli.shared import json_option, run_program, socket_option, unanswered
+from pydaemons.cli.shared import json_option, run_program, snake_case, socket_option, unanswered
 from pydaemons.cli.tables import Column, render, style_of
 from pydaemons.kit.controlclient import CallError, ControlClient, NotRunningError
 
@@ -39,6 +39,8 @@ class Verb:
     show: Callable[[Any], Iterator[str]]
     help: str
     takes: Callable[[argparse.ArgumentParser], None] = lambda parser: None
+    part: str | None = None
+    """what --json shows of the answer, if not all: a list is a list, and no object with a list"""
 
 
 def run() -> NoReturn:
@@ -62,8 +64,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(f"pynmbctl: {error.filename or ''}: {error.strerror}", file=sys.stderr)
         return 1
-    if arguments.json and answer is not None:
-        print(json.dumps(answer, indent=2, ensure_ascii=False))
+    if arguments.json and answer is not None and "prometheus" not in answer:
+        shown = answer if verb.part is None else answer[verb.part]
+        print(json.dumps(snake_case(shown), indent=2, ensure_ascii=False))
     else:
         for line in verb.show(answer) if answer is not None else ():
             print(line)
@@ -373,9 +376,11 @@ def _take_top(parser: argparse.ArgumentParser) -> None:
 
 
 VERBS = {
-    "status": Verb(lambda d, a: d.call("Status"), _show_status, "who we are, where, and with whom"),
-    "names": Verb(lambda d, a: d.call("Names"), _show_names, "our own names and their state"),
-    "wins list": Verb(_pages, _show_wins, "the names of the WINS server", _take_list),
+    "status": Verb(
+        lambda d, a: d.call("Status"), _show_status, "who we are, where, and with whom", part="status"
+    ),
+    "names": Verb(lambda d, a: d.call("Names"), _show_names, "our own names and their state", part="names"),
+    "wins list": Verb(_pages, _show_wins, "the names of the WINS server", _take_list, part="names"),
     "wins add": Verb(_wins_add, _show_values, "put a name in", _take_add),
     "wins delete": Verb(
         lambda d, a: d.call("WinsDelete", name=a.name), _show_values, "take a name out", _take_name
@@ -383,10 +388,16 @@ VERBS = {
     "wins export": Verb(_wins_export, _show_values, "write wins.dat now", _take_optional_file),
     "wins import": Verb(_wins_import, _show_values, "take over the names of a wins.dat", _take_file),
     "wins partners": Verb(
-        lambda d, a: d.call("WinsPartners"), nmbctl_partners.partners, "replication, partner by partner"
+        lambda d, a: d.call("WinsPartners"),
+        nmbctl_partners.partners,
+        "replication, partner by partner",
+        part="partners",
     ),
     "wins owners": Verb(
-        lambda d, a: d.call("WinsOwners"), nmbctl_partners.owners, "whose names are known, and how many"
+        lambda d, a: d.call("WinsOwners"),
+        nmbctl_partners.owners,
+        "whose names are known, and how many",
+        part="owners",
     ),
     "wins pull": Verb(
         lambda d, a: d.call("WinsPull", partner=a.partner),
@@ -406,7 +417,7 @@ VERBS = {
         "drop all names of a server that will not come back",
         _take_owner,
     ),
-    "stats": Verb(_stats, _show_stats, "counters since the start", _take_prometheus),
+    "stats": Verb(_stats, _show_stats, "counters since the start", _take_prometheus, part="stats"),
     "browse": Verb(nmbctl_browse.browse, nmbctl_browse.show_browse, "workgroups and servers", _take_group),
     "elections": Verb(
         nmbctl_browse.elections, nmbctl_browse.show_elections, "who is master browser, and what we are"

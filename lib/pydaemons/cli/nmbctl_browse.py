@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from pydaemons.cli.shared import snake_case
 from pydaemons.cli.tables import Column, Style, render, style_of
 from pydaemons.kit.controlclient import ControlClient
 
@@ -69,7 +70,7 @@ def top(daemon: ControlClient, arguments: argparse.Namespace) -> Any:
                 key: round((seen["stats"][key] - before[key]) / arguments.interval, 1) for key in RATES
             }
         if arguments.json:
-            print(json.dumps(seen, ensure_ascii=False), flush=True)
+            print(json.dumps(snake_case(seen), ensure_ascii=False), flush=True)
         else:
             lines = screen(seen, time.strftime("%H:%M:%S"), style_of(sys.stdout))
             print((CLEAR if watched else "") + "\n".join(lines), flush=True)

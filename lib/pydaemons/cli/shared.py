@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the control commands share: options before or behind the verb, how they end when interrupted, and what
-is said when nobody answers.
+"""What the control commands share: options before or behind the verb, how they end when interrupted, the
+keys of their JSON, and what is said when nobody answers.
 
 Behind the verb an option has no default: what is not given there must not undo what stood before.
 """
@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import signal
 import sys
-from collections.abc import Callable
-from typing import NoReturn
+from collections.abc import Callable, Container
+from typing import Any, NoReturn
 
 SYSTEMD = "/run/systemd/system"
 """There where systemd is PID 1 (sd_booted(3))."""
@@ -42,6 +43,24 @@ def json_option(options: argparse.ArgumentParser, *, behind: bool = False) -> No
     """--json."""
     default = argparse.SUPPRESS if behind else False
     options.add_argument("--json", action="store_true", default=default, help="print JSON")
+
+
+def snake_case(answer: Any, *, named: Container[str] = ()) -> Any:
+    """A daemon's answer with the keys that --json has in all commands: small letters, digits, underscores.
+    Values stay; so do the keys below those `named`, which are names of something."""
+    if isinstance(answer, list):
+        return [snake_case(each, named=named) for each in answer]
+    if not isinstance(answer, dict):
+        return answer
+    return {
+        _CAPITAL.sub("_", key).replace(" ", "_").lower(): value
+        if key in named
+        else snake_case(value, named=named)
+        for key, value in answer.items()
+    }
+
+
+_CAPITAL = re.compile("(?<=[a-z0-9])(?=[A-Z])")
 
 
 def unanswered(daemon: str, error: str) -> str:
