@@ -52,6 +52,11 @@ def test_no_file_names_a_path_of_somebodys_machine():
     assert not found, "\n".join(found)
 
 
+def test_no_merge_was_left_half_done():
+    sought = re.compile(r"^(?:<{7}|>{7}|\|{7}) ", re.MULTILINE)
+    assert not [path for path, text in texts() if sought.search(text)]
+
+
 def test_what_is_to_be_run_can_be_run():
     for path, text in texts():
         shebang = text.startswith("#!")
