@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """pynmblookup against a node on the loopback network; against nmblookup's own output in tests/e2e."""
 
+import json
 import socket
 import threading
 from collections.abc import Iterator
@@ -108,3 +109,39 @@ def test_wrong_words_are_refused(served, capsys):
     with pytest.raises(SystemExit) as left:
         main([])
     assert left.value.code == 2
+
+
+def test_what_was_found_can_be_had_as_json_and_nothing_else_is_said(served, capsys):
+    assert ask(served, "--json", "-U", "127.0.0.1", "-f", "-R", "alpha#20", "beta") == 1
+    alpha, beta = json.loads(capsys.readouterr().out)
+    assert beta == {"name": "BETA#00", "found": False}
+    (answer,) = alpha.pop("answers")
+    assert alpha == {"name": "ALPHA#20", "found": True}
+    flags = answer.pop("flags")
+    assert answer == {"address": "127.1.0.1", "from": "127.0.0.1", "group": False, "node": "B"}
+    assert {"authoritative", "recursion_available"} <= set(flags)
+
+
+def test_a_node_status_has_the_same_in_json(served, capsys):
+    assert ask(served, "--json", "-A", "127.0.0.1", "alpha") == 1
+    shown = capsys.readouterr()
+    status, nonsense = json.loads(shown.out)
+    assert "no IPv4 address" in shown.err and nonsense == {"address": "alpha", "found": False}
+    assert (status["address"], status["found"], status["mac"]) == ("127.0.0.1", True, "00-00-00-00-00-00")
+    names = {each["name"]: each for each in status["names"]}
+    assert list(names) == ["ALPHA#00", "ALPHA#03", "ALPHA#20", "WORKGROUP#00", "WORKGROUP#1e"]
+    assert names["WORKGROUP#1e"] == {
+        "name": "WORKGROUP#1e",
+        "group": True,
+        "node": "B",
+        "active": True,
+        "permanent": False,
+        "conflict": False,
+        "deregistering": False,
+    }
+
+
+def test_with_a_status_each_host_found_has_its_own(served, capsys):
+    assert ask(served, "--json", "-U", "127.0.0.1", "-S", "alpha") == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert [each["address"] for each in row["status"]] == ["127.1.0.1"]

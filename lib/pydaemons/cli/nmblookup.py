@@ -1,19 +1,23 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""pynmblookup(8): ask the network who has a NetBIOS name, with nmblookup's options and output. Read main."""
+"""pynmblookup(8): ask the network who has a NetBIOS name, with nmblookup's options and output. Read main.
+
+Each part says what it finds as it goes, as nmblookup does, and returns it: that is what --json prints.
+"""
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import socket
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import IPv4Address, IPv4Interface
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pydaemons
-from pydaemons.cli.shared import run_program
+from pydaemons.cli.shared import json_option, run_program
 from pydaemons.kit.interfaces import addresses
 from pydaemons.netbios import name, nspacket
 from pydaemons.netbios.codes import (
@@ -38,6 +42,13 @@ TRIES = 3
 INTERVAL = 0.25
 """Seconds: RFC 1002 section 6 for broadcasts."""
 UNICAST_INTERVAL = 1.0
+STATES = (
+    (ACTIVE, "active"),
+    (PERMANENT, "permanent"),
+    (CONFLICT, "conflict"),
+    (DEREGISTERING, "deregistering"),
+)
+"""Flags of a name in a node status."""
 MSBROWSE = name.Name(b"\x01\x02__MSBROWSE__\x02\x01")
 
 
@@ -93,7 +104,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except WireError as error:
         print(f"pynmblookup: {error}", file=sys.stderr)
         return 2
-    return 0 if all(found) else 1
+    if arguments.json:
+        print(json.dumps(found, indent=2, ensure_ascii=False))
+    return 0 if all(row["found"] for row in found) else 1
+
+
+def _say(arguments: argparse.Namespace, text: str) -> None:
+    if not arguments.json:
+        print(text)
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -116,37 +134,53 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--netbios-scope", default="", metavar="SCOPE", help="scope of the names")
     add("-d", "--debuglevel", metavar="LEVEL", help="accepted")
     add("-s", "--configfile", metavar="FILE", help="accepted: no configuration is needed")
+    json_option(parser)
     add("-V", "--version", action="version", version=f"pynmblookup {pydaemons.__version__}")
     add("node", nargs="+", metavar="NAME", help="NAME or NAME#TYPE; - after -M for all workgroups")
     return parser.parse_args(argv)
 
 
-def _one(asker: Asker, arguments: argparse.Namespace, text: str) -> bool:
+def _one(asker: Asker, arguments: argparse.Namespace, text: str) -> dict[str, Any]:
+    """What came of one operand."""
     if arguments.lookup_by_ip:
         try:
             IPv4Address(text)
         except ValueError:
             print(f"pynmblookup: {text} is no IPv4 address", file=sys.stderr)
-            return False
+            return {"address": text, "found": False}
         return _status(asker, arguments, text)
     wanted = name.parse(text, scope=arguments.netbios_scope)
     if arguments.master_browser:
         wanted = MSBROWSE if text == "-" else name.make(text, Suffix.MASTER, scope=arguments.netbios_scope)
     found = _query(asker, arguments, wanted)
+    row: dict[str, Any] = {"name": f"{_printable(_text(wanted))}#{wanted.suffix:02x}", "found": bool(found)}
     if not found:
         suffix = f"#{wanted.suffix:02x}" if wanted.suffix else ""
-        print(f"name_query failed to find name {_text(wanted)}{suffix}")
-        return False
-    for host, packet, nb in found:
-        address = str(IPv4Address(nb.address))
-        translated = f"{_host_name(address)}, " if arguments.translate else ""
-        print(f"{translated}{address} {_text(wanted)}<{wanted.suffix:02x}>")
-        if arguments.flags:
-            print(f"Response {_flags(packet.flags)}Node {node_letter(nb.flags)} from {host}")
+        _say(arguments, f"name_query failed to find name {_text(wanted)}{suffix}")
+        return row
+    row["answers"] = [_answer(arguments, wanted, *each) for each in found]
     if arguments.status:
-        for address in dict.fromkeys(str(IPv4Address(nb.address)) for _, _, nb in found):
-            _status(asker, arguments, address)
-    return True
+        addresses = dict.fromkeys(str(IPv4Address(nb.address)) for _, _, nb in found)
+        row["status"] = [_status(asker, arguments, address) for address in addresses]
+    return row
+
+
+def _answer(
+    arguments: argparse.Namespace, wanted: name.Name, host: str, packet: Packet, nb: Nb
+) -> dict[str, Any]:
+    """One address of a name."""
+    address, letter = str(IPv4Address(nb.address)), node_letter(nb.flags)
+    row = {"address": address, "from": host, "group": bool(nb.flags & GROUP), "node": letter}
+    translated = ""
+    if arguments.translate:
+        row["host"] = _host_name(address)
+        translated = f"{row['host']}, "
+    _say(arguments, f"{translated}{address} {_text(wanted)}<{wanted.suffix:02x}>")
+    if arguments.flags:
+        shown = _flags(packet.flags)
+        row["flags"] = shown.lower().split()
+        _say(arguments, f"Response {shown}Node {letter} from {host}")
+    return row
 
 
 def _text(wanted: name.Name) -> str:
@@ -166,7 +200,7 @@ def _query(asker: Asker, arguments: argparse.Namespace, wanted: name.Name) -> li
     )
     found: dict[bytes, tuple[str, Packet, Nb]] = {}
     if arguments.unicast is not None or arguments.broadcast is not None:
-        print(f"querying {_text(wanted)} on {arguments.unicast or arguments.broadcast}")
+        _say(arguments, f"querying {_text(wanted)} on {arguments.unicast or arguments.broadcast}")
     for target in targets:
         for host, packet in asker.ask(request, target, port=arguments.port, many=broadcast):
             if packet.rcode:
@@ -180,8 +214,9 @@ def _query(asker: Asker, arguments: argparse.Namespace, wanted: name.Name) -> li
     return list(found.values())
 
 
-def _status(asker: Asker, arguments: argparse.Namespace, address: str) -> bool:
-    print(f"Looking up status of {address}")
+def _status(asker: Asker, arguments: argparse.Namespace, address: str) -> dict[str, Any]:
+    """The names that a host has."""
+    _say(arguments, f"Looking up status of {address}")
     asked = name.pack(name.make("*", 0, scope=arguments.netbios_scope))
     request = nspacket.status_request(_id(), asked)
     for _, packet in asker.ask(request, address, port=arguments.port, many=False):
@@ -190,28 +225,33 @@ def _status(asker: Asker, arguments: argparse.Namespace, address: str) -> bool:
                 status = nspacket.unpack_status(record.data)
             except WireError:
                 continue
+            rows = []
             for entry in status.names:
-                text = entry.label[:15].decode("cp850", "replace")
-                shown = "".join(char if char.isprintable() else "." for char in text)
-                group = "<GROUP>" if entry.flags & GROUP else "       "
-                print(f"\t{shown} <{entry.label[15]:02x}> - {group} {_name_flags(entry.flags)}")
+                shown, group = _printable(entry.label[:15].decode("cp850", "replace")), entry.flags & GROUP
+                mark = "<GROUP>" if group else "       "
+                _say(arguments, f"\t{shown} <{entry.label[15]:02x}> - {mark} {_name_flags(entry.flags)}")
+                rows.append(
+                    {
+                        "name": f"{shown.rstrip()}#{entry.label[15]:02x}",
+                        "group": bool(group),
+                        "node": node_letter(entry.flags),
+                        **{key: bool(entry.flags & bit) for bit, key in STATES},
+                    }
+                )
             mac = "-".join(f"{byte:02X}" for byte in status.statistics.unit_id)
-            print(f"\n\tMAC Address = {mac}\n")
-            return True
-    print(f"No reply from {address}\n")
-    return False
+            _say(arguments, f"\n\tMAC Address = {mac}\n")
+            return {"address": address, "found": True, "names": rows, "mac": mac}
+    _say(arguments, f"No reply from {address}\n")
+    return {"address": address, "found": False}
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else "." for char in text)
 
 
 def _name_flags(flags: int) -> str:
     shown = [node_letter(flags)]
-    for bit, text in (
-        (ACTIVE, "<ACTIVE>"),
-        (PERMANENT, "<PERMANENT>"),
-        (CONFLICT, "<CONFLICT>"),
-        (DEREGISTERING, "<DEREGISTERING>"),
-    ):
-        if flags & bit:
-            shown.append(text)
+    shown += [f"<{key.upper()}>" for bit, key in STATES if flags & bit]
     return " ".join(shown) + " "
 
 
