@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from hosts.waiting import wait_for
 from pydaemons.engine.effects import Persist
 from pydaemons.netbios.node.events import StoreNames
 from pydaemons.nmbd.store import StoreError, WinsStore
@@ -64,13 +65,39 @@ def test_the_log_is_folded_in_while_it_runs(tmp_path, monkeypatch):
     monkeypatch.setattr("pydaemons.nmbd.store.FOLD_AT", 1000)
     store = WinsStore(str(tmp_path / "wins.db"))
     store.open()
-    count = 0
-    while (tmp_path / "wins.db").stat().st_size <= 20_000:
-        assert count < 100_000, "no rows reach the database itself"
-        store.write([names(**{f"n{count}": bytes(200)})])
-        count += 1
+    written = 0
+
+    def some_more() -> bool:
+        nonlocal written
+        for _ in range(64):
+            assert store.write([names(**{f"n{written}": bytes(200)})]) == {}
+            written += 1
+        return (tmp_path / "wins.db").stat().st_size > 20_000
+
+    # the folding thread waits for the disk, however busy that is: by the clock, not by rows
+    wait_for(some_more, what="rows to reach the database itself", timeout=120)
     store.close()
-    assert len(WinsStore(str(tmp_path / "wins.db")).open()) == count
+    assert len(WinsStore(str(tmp_path / "wins.db")).open()) == written
+
+
+def test_under_writing_without_a_pause_the_log_does_not_grow_for_ever(tmp_path, monkeypatch):
+    monkeypatch.setattr("pydaemons.nmbd.store.FOLD_AT", 20_000)
+    store = WinsStore(str(tmp_path / "wins.db"))
+    store.open()
+    log, before, shrunk = tmp_path / "wins.db-wal", 0, 0
+
+    def seen_shrinking() -> bool:
+        nonlocal before, shrunk
+        for n in range(64):
+            assert store.write([names(**{f"n{n}": bytes(200)})]) == {}
+        size = log.stat().st_size
+        shrunk += size < before
+        before = size
+        return shrunk >= 3
+
+    wait_for(seen_shrinking, what="the log to be cut off", timeout=120, every=0)
+    store.close()
+    assert len(WinsStore(str(tmp_path / "wins.db")).open()) == 64
 
 
 def test_a_database_that_is_none_is_refused_with_its_name(tmp_path):

@@ -20,6 +20,8 @@ from pydaemons.netbios.node.events import StoreNames
 FORMAT = 1
 FOLD_AT = 8 << 20
 """Bytes of the log at which it is folded in."""
+LONGEST = 4
+"""Times that; then writers wait until all is folded in, for without a pause of theirs it never is."""
 _FOLD_LOOK = 64
 """Batches between looks at its size."""
 _UPSERT = "REPLACE INTO names(name, record) VALUES (?, ?)"
@@ -127,14 +129,17 @@ class WinsStore:
         self._folder.submit(self._fold)
 
     def _fold(self) -> None:
-        """In another thread, with a connection of its own: what waits for the disk here delays nobody."""
+        """In another thread, with a connection of its own: what waits for the disk here delays nobody, but for
+        the last step under a load that never ends."""
         try:
             db = sqlite3.connect(self.path, isolation_level=None, timeout=1.0)
             try:
                 db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+                if os.stat(f"{self.path}-wal").st_size >= LONGEST * FOLD_AT:
+                    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             finally:
                 db.close()
-        except sqlite3.Error:
+        except (sqlite3.Error, OSError):
             pass  # the next look tries again
         finally:
             self._folding = False
