@@ -129,7 +129,7 @@ class WinsStore:
         self._folder.submit(self._fold)
 
     def _fold(self) -> None:
-        """In another thread, with a connection of its own: what waits for the disk here delays nobody, but for
+        """In another thread, with a connection of its own: what waits for the disk here delays nobody, except
         the last step under a load that never ends."""
         try:
             db = sqlite3.connect(self.path, isolation_level=None, timeout=1.0)
