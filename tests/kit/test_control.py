@@ -62,6 +62,7 @@ class Served:
             ),
             Method("Slow", slowly),
             Method("Hang", lambda parameters, caller: hang(parameters, caller, self.ended)),
+            Method("Told", self.tell),
             Method("Refuse", refuse),
             Method("Bug", bug),
             Method("Note", lambda parameters, caller: self.oneway.append(1)),
@@ -70,6 +71,12 @@ class Served:
             Method("Watch", lambda parameters, caller: self.feed.watch(), streams=True),
         ]
         self.interface = Interface(NAME, methods)
+        self.asked = asyncio.Event()
+        self.answer = None
+
+    async def tell(self, parameters, caller):
+        self.asked.set()
+        return await self.answer
 
     def client(self):
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -303,6 +310,19 @@ def test_a_stream_continues_until_its_end(tmp_path):
             {"parameters": {}}
         ]
         assert await client.call("Echo", {"text": "on"}) == {"parameters": {"text": "on"}}
+
+    run(tmp_path, scenario)
+
+
+def test_an_answer_that_is_there_when_it_closes_is_sent(tmp_path):
+    async def scenario(served):
+        client, served.answer = served.client(), asyncio.get_running_loop().create_future()
+        await client.ask("Told")
+        await asyncio.wait_for(served.asked.wait(), PATIENCE)
+        served.answer.set_result({"leaving": True})
+        await served.control.close()
+        assert await client.hear() == {"parameters": {"leaving": True}}
+        assert await client.hear() is None
 
     run(tmp_path, scenario)
 

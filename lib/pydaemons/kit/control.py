@@ -137,11 +137,13 @@ class Control:
         self._server = await asyncio.start_unix_server(self._accept, sock=self._sock, limit=MESSAGE)
 
     async def close(self) -> None:
-        """Stop; the socket's name goes with it if it is still ours."""
+        """Stop; the socket's name goes with it if it is still ours. An answer that is there already (to who
+        asked us to leave, say) is sent."""
         if self._server is not None:
             self._server.close()
         elif self._sock is not None:
             self._sock.close()
+        await asyncio.sleep(0)  # whoever was woken to send an answer does
         for task in tuple(self._clients):
             task.cancel()
         if self._clients:
