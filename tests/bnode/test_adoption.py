@@ -5,23 +5,10 @@ from __future__ import annotations
 
 import pytest
 
-from fakes.systemd_units import World, dies
-from pydaemons.bnode.bosconfig import BosConfig, Entry
+from fakes.systemd_units import SLEEP, A, World, config, dies, status
 from pydaemons.bnode.events import Connected, Exited, Found, Gone, ShutdownAsked, Started
 from pydaemons.bnode.model import Goal
 from pydaemons.engine.effects import Leave
-
-A = "bos-a.service"
-SLEEP = ("/bin/sleep 100",)
-
-
-def config(*entries):
-    return BosConfig(entries=tuple(Entry("simple", name, goal, SLEEP) for name, goal in entries))
-
-
-def status(world, name):
-    bnode = world.bnode(name)
-    return int(bnode.kind.status(bnode))
 
 
 def test_a_crash_of_the_daemon_restarts_nothing_and_keeps_the_history():

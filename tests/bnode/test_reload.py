@@ -3,25 +3,13 @@
 
 from __future__ import annotations
 
-from fakes.systemd_units import World, lives
+from fakes.systemd_units import SLEEP, A, World, config, lives, status
 from pydaemons.bnode import bosconfig
 from pydaemons.bnode.bosconfig import BosConfig, Entry
 from pydaemons.bnode.events import (
     ConfigRead,
 )
 from pydaemons.bnode.model import Goal
-
-A, B = "bos-a.service", "bos-b.service"
-SLEEP = ("/bin/sleep 100",)
-
-
-def config(*entries):
-    return BosConfig(entries=tuple(Entry("simple", name, goal, SLEEP) for name, goal in entries))
-
-
-def status(world, name):
-    bnode = world.bnode(name)
-    return int(bnode.kind.status(bnode))
 
 
 def test_a_bad_file_at_reload_leaves_the_old_one_in_force():

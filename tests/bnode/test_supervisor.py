@@ -6,9 +6,9 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fakes.systemd_units import End, World, dies, lives
+from fakes.systemd_units import SLEEP, A, B, End, World, config, dies, lives, status
 from pydaemons.bnode import bosconfig
-from pydaemons.bnode.bosconfig import BosConfig, Entry
+from pydaemons.bnode.bosconfig import Entry
 from pydaemons.bnode.effects import StartAnew
 from pydaemons.bnode.events import (
     AccessSeen,
@@ -23,19 +23,6 @@ from pydaemons.bnode.events import (
 )
 from pydaemons.bnode.model import Goal
 from pydaemons.engine.events import Persisted, PersistFailed
-
-A, B = "bos-a.service", "bos-b.service"
-SLEEP = ("/bin/sleep 100",)
-
-
-def config(*entries):
-    return BosConfig(entries=tuple(Entry("simple", name, goal, SLEEP) for name, goal in entries))
-
-
-def status(world, name):
-    bnode = world.bnode(name)
-    return int(bnode.kind.status(bnode))
-
 
 # -- goals
 

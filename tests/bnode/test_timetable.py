@@ -6,20 +6,12 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from fakes.systemd_units import World, dies
-from pydaemons.bnode.bosconfig import BosConfig, Entry
+from fakes.systemd_units import A, B, World, config, dies
 from pydaemons.bnode.effects import CheckBinaries
 from pydaemons.bnode.events import BinariesSeen
 from pydaemons.bnode.ktime import KTime
 from pydaemons.bnode.model import Goal
 from pydaemons.engine.events import ClockStepped
-
-A, B = "bos-a.service", "bos-b.service"
-SLEEP = ("/bin/sleep 100",)
-
-
-def config(*entries):
-    return BosConfig(entries=tuple(Entry("simple", name, goal, SLEEP) for name, goal in entries))
 
 
 def test_the_weekly_restart_restarts_what_runs():

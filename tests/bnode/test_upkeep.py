@@ -3,27 +3,14 @@
 
 from __future__ import annotations
 
-from fakes.systemd_units import World
+from fakes.systemd_units import SLEEP, A, World, config
 from pydaemons.bnode import upkeep
-from pydaemons.bnode.bosconfig import BosConfig, Entry
 from pydaemons.bnode.effects import CheckBinaries, KeepCore
 from pydaemons.bnode.events import (
     BinariesSeen,
     CoresSeen,
 )
 from pydaemons.bnode.model import Goal
-
-A, B = "bos-a.service", "bos-b.service"
-SLEEP = ("/bin/sleep 100",)
-
-
-def config(*entries):
-    return BosConfig(entries=tuple(Entry("simple", name, goal, SLEEP) for name, goal in entries))
-
-
-def status(world, name):
-    bnode = world.bnode(name)
-    return int(bnode.kind.status(bnode))
 
 
 def test_a_core_is_asked_for_after_a_signal_and_shown_when_there():

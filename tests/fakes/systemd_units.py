@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
 
-from pydaemons.bnode.bosconfig import BosConfig
+from pydaemons.bnode.bosconfig import BosConfig, Entry
 from pydaemons.bnode.commands import Desk
 from pydaemons.bnode.effects import (
     Answer,
@@ -30,7 +30,7 @@ from pydaemons.bnode.effects import (
 )
 from pydaemons.bnode.events import Asked, Caller, Connected, Exited, Found, Gone, Started
 from pydaemons.bnode.folders import Folders
-from pydaemons.bnode.model import Restart
+from pydaemons.bnode.model import Goal, Restart
 from pydaemons.bnode.supervisor import Site, Supervisor
 from pydaemons.bnode.tunables import BosTunables
 from pydaemons.engine.effects import Effect, Leave, Persist
@@ -40,6 +40,10 @@ FOLDERS = Folders("/usr/lib/openafs", "/s/log", "/s/etc", "/s/local")
 ROOT = Caller("root", True)
 EPOCH = 1_795_257_844.0
 FOREVER = 1e12
+A, B = "bos-a.service", "bos-b.service"
+"""Units of bnodes a and b."""
+SLEEP = ("/bin/sleep 100",)
+"""What a simple bnode runs where it does not matter."""
 
 
 @dataclass
@@ -310,3 +314,14 @@ def dies(code: int = 1, *, every: float = 0.001, signal: int = 0) -> Program:
 def lives(*, at_stop: tuple[int, int] | None = (0, 0), deaf: float = 0.0) -> Program:
     """A daemon that ends cleanly when told to."""
     return lambda _: End(at_stop=at_stop, deaf=deaf)
+
+
+def config(*entries: tuple[str, Goal]) -> BosConfig:
+    """A file of simple bnodes."""
+    return BosConfig(entries=tuple(Entry("simple", name, goal, SLEEP) for name, goal in entries))
+
+
+def status(world: World, name: str) -> int:
+    """As OpenAFS numbers them."""
+    bnode = world.bnode(name)
+    return int(bnode.kind.status(bnode))

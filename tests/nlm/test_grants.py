@@ -16,21 +16,6 @@ from pydaemons.engine.protocol import Transport
 TRANSPORTS = [Transport.UDP, Transport.TCP]
 
 
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
-@pytest.fixture
-def one(world: World) -> LockClient:
-    return world.client(2)
-
-
-@pytest.fixture
-def two(world: World) -> LockClient:
-    return world.client(3)
-
-
 def gaps(moments: list[float]) -> list[float]:
     return [round(b - a, 2) for a, b in pairwise(moments)]
 

@@ -5,24 +5,9 @@ from __future__ import annotations
 
 import pytest
 
-from fakes.locking import HOURS, LockClient, World
+from fakes.locking import HOURS
 from hosts import nlmcalls as nlm
 from hosts import rpc
-
-
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
-@pytest.fixture
-def one(world: World) -> LockClient:
-    return world.client(2)
-
-
-@pytest.fixture
-def two(world: World) -> LockClient:
-    return world.client(3)
 
 
 def test_a_blocking_lock_is_answered_blocked_at_once_and_granted_by_callback(world, one, two):
