@@ -433,7 +433,8 @@ def test_samba_tools_beside_us_get_what_an_old_host_sends_to_port_137(lab: Lab, 
                 return not tools[-1].running
             tools.append(lab.h1.start("nmblookup", "-s", "/dev/null", *words, name="nmblookup"))
             return False
-        assert port != 137
+        if port == 137:
+            return False  # our own claims, which everybody hears; nmblookup asks from elsewhere
         asked = nspacket.unpack(data).questions[0]
         if asked.kind == 0x20:
             rdata = nspacket.pack_nb((nspacket.Nb(0, IPv4Address("10.97.0.2").packed),))
