@@ -11,7 +11,7 @@ import pytest
 
 from fakes.shell import PATIENCE, KeptLog, said, until
 from pydaemons.kit import control as control_module
-from pydaemons.kit.control import AlreadyRunningError, Control, Feed
+from pydaemons.kit.control import AlreadyRunningError, Control
 from pydaemons.kit.varlink import Caller, ControlError, Interface, Method
 
 NAME = "org.pydaemons.test"
@@ -49,7 +49,7 @@ class Served:
 
     def __init__(self, folder):
         self.log = KeptLog()
-        self.feed = Feed()
+        self.watchers = []
         self.oneway = []
         self.ended = []
         self.control = Control(str(folder), self.log)
@@ -68,11 +68,24 @@ class Served:
             Method("Note", lambda parameters, caller: self.oneway.append(1)),
             Method("Only", lambda parameters, caller: {}, trusted=True),
             Method("Count", count, takes="(to: int)", gives="(i: int)", streams=True),
-            Method("Watch", lambda parameters, caller: self.feed.watch(), streams=True),
+            Method("Watch", lambda parameters, caller: self.watch(), streams=True),
         ]
         self.interface = Interface(NAME, methods)
         self.asked = asyncio.Event()
         self.answer = None
+
+    async def watch(self):
+        news = asyncio.Queue()
+        self.watchers.append(news)
+        try:
+            while True:
+                yield await news.get()
+        finally:
+            self.watchers.remove(news)
+
+    def publish(self, item):
+        for news in self.watchers:
+            news.put_nowait(item)
 
     async def tell(self, parameters, caller):
         self.asked.set()
@@ -327,38 +340,19 @@ def test_an_answer_that_is_there_when_it_closes_is_sent(tmp_path):
     run(tmp_path, scenario)
 
 
-def test_watchers_get_what_is_published_and_may_leave(tmp_path):
+def test_a_stream_without_end_ends_with_its_client_and_no_other_does(tmp_path):
     async def scenario(served):
         first, second = served.client(), served.client()
         for client in (first, second):
             await client.ask("Watch", more=True)
-        await until(lambda: len(served.feed._watchers) == 2)
-        served.feed.publish({"n": 1})
+        await until(lambda: len(served.watchers) == 2)
+        served.publish({"n": 1})
         for client in (first, second):
             assert await client.hear() == {"parameters": {"n": 1}, "continues": True}
         first.sock.close()
-        await until(lambda: len(served.feed._watchers) == 1)
-        served.feed.publish({"n": 2})
+        await until(lambda: len(served.watchers) == 1)
+        served.publish({"n": 2})
         assert await second.hear() == {"parameters": {"n": 2}, "continues": True}
-
-    run(tmp_path, scenario)
-
-
-def test_a_watcher_that_lags_is_told_and_costs_bounded_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr(control_module, "FEED_BACKLOG", 3)
-
-    async def scenario(served):
-        client = served.client()
-        await client.ask("Watch", more=True)
-        await until(lambda: served.feed._watchers)
-        for i in range(10):
-            served.feed.publish({"n": i})
-        answers = []
-        while "error" not in (answer := await client.hear()):
-            answers.append(answer["parameters"]["n"])
-        assert answers == [0, 1, 2]
-        assert answer["error"] == "org.pydaemons.Lagged"
-        assert not served.feed._watchers
 
     run(tmp_path, scenario)
 

@@ -175,7 +175,7 @@ def test_who_no_longer_waits_is_not_tried_for(site):
         site.one.cancel(fh=handle(path))
         site.world.run(60)
     assert site.table.deadline() is None
-    assert site.table.open_files == 0
+    assert len(site.table._files) == 0
     assert told(site.one) == []
 
 
@@ -220,7 +220,7 @@ def test_a_client_that_restarted_or_a_release_gives_the_files_back(site):
     site.one.lock(fh=handle(path))
     site.world.engine.drop_all(site.world.now)
     assert free_for_programs(path)
-    assert site.table.open_files == 0
+    assert len(site.table._files) == 0
 
 
 # ---------------------------------------------------------------------- which files
@@ -254,7 +254,7 @@ def test_a_refused_client_is_not_remembered(site):
 def test_a_handle_that_says_nothing_is_locked_among_nfs_clients(site):
     assert site.one.lock(fh=b"opaque") == nlm.OK
     assert site.two.lock(fh=b"opaque") == nlm.DENIED
-    assert site.table.open_files == 0
+    assert len(site.table._files) == 0
 
 
 @pytest.mark.parametrize(("number", "status"), [(errno.EROFS, nlm.ROFS), (errno.EACCES, nlm.FAILED)])
@@ -295,16 +295,16 @@ def test_a_file_stays_open_a_while_for_who_comes_back(site):
     for _ in range(20):
         site.one.lock(fh=fh)
         site.one.unlock(fh=fh)
-    assert (site.mounts.opened, site.table.open_files) == (1, 1)
+    assert (site.mounts.opened, len(site.table._files)) == (1, 1)
     site.world.run(IDLE_FOR + 1)
-    assert site.table.open_files == 0
+    assert len(site.table._files) == 0
     assert site.table.deadline() is None
 
 
 def test_unused_files_that_stay_open_are_few(site):
     for n in range(IDLE + 20):
         assert site.one.test(fh=handle(site.file(str(n)))).status == nlm.OK
-    assert site.table.open_files == IDLE
+    assert len(site.table._files) == IDLE
 
 
 def test_more_files_than_allowed_are_refused_and_unused_ones_make_room(tmp_path):
@@ -313,7 +313,7 @@ def test_more_files_than_allowed_are_refused_and_unused_ones_make_room(tmp_path)
     assert [site.one.lock(fh=fh) for fh in fhs] == [nlm.OK] * 3 + [nlm.NOLOCKS] * 2
     site.one.unlock(fh=fhs[0])
     assert site.one.lock(fh=fhs[4]) == nlm.OK
-    assert site.table.open_files == 3
+    assert len(site.table._files) == 3
     site.table.close_files()
 
 

@@ -86,10 +86,10 @@ class AgainstTheModel(RuleBasedStateMachine):
 
     @rule(owner=owners)
     def drop_an_owner_with_its_waits(self, owner):
-        gone = self.waiters.drop_owner(owner)
+        gone = self.waiters.drop(lambda other: other is owner)
         assert [self.row(waiter) for waiter in gone] == [wait for wait in self.queue if wait[1] is owner]
         self.queue = [wait for wait in self.queue if wait[1] is not owner]
-        for file in self.table.drop_owner(owner):
+        for file in self.table.drop(lambda other: other is owner):
             self.shadow.unlock(file, owner, 0, EOF)
             self.compare(self.waiters.ready(self.table, file, 0, EOF))
 
@@ -103,12 +103,6 @@ class AgainstTheModel(RuleBasedStateMachine):
         if gone is not None:
             assert self.row(gone) == wait
             self.queue.remove(wait)
-
-    @rule(file=files)
-    def drop_the_waits_on_a_file(self, file):
-        gone = [self.row(waiter) for waiter in self.waiters.drop_file(file)]
-        assert gone == [wait for wait in self.queue if wait[0] == file]
-        self.queue = [wait for wait in self.queue if wait[0] != file]
 
     @invariant()
     def the_same_wait_in_the_same_order_and_the_same_is_held(self):

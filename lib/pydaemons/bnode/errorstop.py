@@ -22,15 +22,6 @@ from typing import Protocol
 _LONGEST_SHIFT = 20
 
 
-class Policy(Enum):
-    """What follows a trip."""
-
-    STOP = "stop"
-    """nothing: a person has to start it (the seed, the default)"""
-    BACKOFF = "backoff"
-    """retries, further and further apart (OpenAFS 1.8)"""
-
-
 class Rules(Protocol):
     """The tunables this needs."""
 

@@ -154,7 +154,6 @@ class Arena:
         self.words = memoryview(memory).cast("L")
         self.ints = memoryview(memory).cast("i")
         self.rx_at, self.tx_at = base + start["rx"], base + start["tx"]
-        self._tx_start = start["tx"]
         self._header = header
         self.rx_templates: list[bytes] = []
         self.tx_templates: list[bytes] = []

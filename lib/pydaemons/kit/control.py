@@ -14,7 +14,6 @@ import fcntl
 import json
 import os
 import socket
-from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator
 from errno import EADDRINUSE, ECONNREFUSED, ENOENT
 from functools import partial
@@ -32,11 +31,8 @@ MESSAGE = 1 << 18
 CLIENTS = 64
 WRITE_PATIENCE = 30.0
 """Seconds that a client may take to read what it asked for."""
-FEED_BACKLOG = 1024
-"""Items a watcher may lag behind."""
 INTERNAL_ERROR = "org.pydaemons.InternalError"
 TOO_MANY_CLIENTS = "org.pydaemons.TooManyClients"
-LAGGED = "org.pydaemons.Lagged"
 
 _CREDENTIALS = Struct("@iII")
 _PATH = 107
@@ -44,49 +40,6 @@ _PATH = 107
 
 class AlreadyRunningError(OSError):
     """Somebody answers on the control socket."""
-
-
-class Feed:
-    """Something to watch: whatever is published goes to every stream that is open."""
-
-    def __init__(self) -> None:
-        self._watchers: set[_Watcher] = set()
-
-    def publish(self, item: Value) -> None:
-        """Hand `item` to those who watch now."""
-        for watcher in tuple(self._watchers):
-            watcher.put(item)
-
-    async def watch(self) -> AsyncIterator[Value]:
-        """Items from now on, for a method that streams. One who lags too far behind gets an error."""
-        watcher = _Watcher()
-        self._watchers.add(watcher)
-        try:
-            while True:
-                yield await watcher.get()
-        finally:
-            self._watchers.discard(watcher)
-
-
-class _Watcher:
-    def __init__(self) -> None:
-        self._items: deque[Value] = deque()
-        self._news = asyncio.Event()
-        self._lagged = False
-
-    def put(self, item: Value) -> None:
-        self._lagged = self._lagged or len(self._items) >= FEED_BACKLOG
-        if not self._lagged:
-            self._items.append(item)
-        self._news.set()
-
-    async def get(self) -> Value:
-        while not self._items:
-            if self._lagged:
-                raise ControlError(LAGGED)
-            self._news.clear()
-            await self._news.wait()
-        return self._items.popleft()
 
 
 class Control:

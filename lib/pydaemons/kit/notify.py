@@ -74,10 +74,6 @@ class Notifier:
         """We are alive."""
         self._tell("WATCHDOG=1")
 
-    def trigger(self) -> None:
-        """We are not: treat it as a missed watchdog."""
-        self._tell("WATCHDOG=trigger")
-
     def extend(self, seconds: float) -> None:
         """Starting, stopping or reloading goes on for up to `seconds` more."""
         self._tell(f"EXTEND_TIMEOUT_USEC={int(seconds * 1e6)}")

@@ -237,11 +237,6 @@ class LocalTable(LockTable[Owner]):
         """Those of locked files. Whoever keeps one open keeps the locks on its file."""
         return [real.descriptor for file, real in self._files.items() if file in self._entries]
 
-    @property
-    def open_files(self) -> int:
-        """How many real files are open."""
-        return len(self._files)
-
     def close_files(self) -> None:
         """Close all files, freeing what is locked on them; the table itself does not change."""
         for file in list(self._files):

@@ -33,14 +33,6 @@ class Kind(OpenEnum):
     NEGATIVE_RESPONSE = 0x16
 
 
-class ErrorCode(OpenEnum):
-    """Why a datagram was not delivered (section 4.4.3)."""
-
-    NO_SUCH_NAME = 0x82
-    BAD_SOURCE = 0x83
-    BAD_DESTINATION = 0x84
-
-
 MORE = 0x01
 """Flag: fragments follow."""
 FIRST = 0x02

@@ -188,10 +188,6 @@ class LockTable(Generic[O]):
             return [entry[1:]] if entry[0] is owner else []
         return [row[1:] for row in entry.of(owner)]
 
-    def drop_owner(self, owner: O) -> list[bytes]:
-        """Free all locks of one owner; the files on which it had any. Reads through the files, as `drop`."""
-        return self.drop(lambda other: other is owner)
-
     def drop(self, match: Callable[[O], bool]) -> list[bytes]:
         """Free all locks of every owner that `match` (a client's, say); the files on which there were any.
 

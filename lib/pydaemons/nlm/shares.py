@@ -128,10 +128,6 @@ class Shares(Generic[O]):
                 del self._files[file]
         return before - self._size
 
-    def drop_owner(self, owner: O) -> int:
-        """Give back all shares of one owner; how many."""
-        return self.drop(lambda other: other == owner)
-
     def release_file(self, file: bytes) -> int:
         """Give back all shares of a file; how many."""
         here = self._files.pop(file, None)

@@ -154,20 +154,6 @@ class Waiters(Generic[O, P]):
             self._remove(waiter)
         return gone
 
-    def drop_owner(self, owner: O) -> list[Waiter[O, P]]:
-        """Take out all waiters of one owner."""
-        gone = list(self._owners.get(owner, ()))
-        for waiter in gone:
-            self._remove(waiter)
-        return gone
-
-    def drop_file(self, file: bytes) -> list[Waiter[O, P]]:
-        """Take out all waiters on one file, oldest first."""
-        gone = list(self.waiters(file))
-        for waiter in gone:
-            self._remove(waiter)
-        return gone
-
     def waiters(self, file: bytes | None = None, owner: O | None = None) -> Iterator[Waiter[O, P]]:
         """Who waits, of one file or owner if given; oldest first on each file."""
         if owner is not None:

@@ -80,7 +80,6 @@ class PynmbdDaemon(Daemon):
         self._store: WinsStore | None = None
         self._released = asyncio.Event()
         self._rescan: asyncio.TimerHandle | None = None
-        self._passed_over: list[str] = []
 
     # ---- command line and configuration (kit.daemon)
 

@@ -226,10 +226,6 @@ class Service:
         self.generation += 1
         self._known.clear()
 
-    def forget_origin(self, origin: Origin) -> None:
-        """A connection ended: nothing more will come from this origin."""
-        self._known.pop(origin, None)
-
     def known(self, data: bytes, origin: Origin) -> Call | None:
         """What is known of a call's caller since `receive` answered it or one like it."""
         calls = self._known.get(origin)
