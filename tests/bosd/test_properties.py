@@ -7,6 +7,7 @@ import signal
 from dataclasses import replace
 
 import pytest
+from pystemd.dbuslib import apply_signature
 
 from pydaemons.bnode.effects import StartUnit
 from pydaemons.bnode.model import Restart, Signal
@@ -56,6 +57,22 @@ def test_every_property_has_a_type_and_packs(properties):
         depth += letter in map(ord, "arv")
         depth -= letter == -1
     assert depth == 0 and arguments[:2] == [(ord("s"), b"bos-x.service"), (ord("s"), b"fail")]
+
+
+def test_arguments_are_as_pystemd_itself_would_pack_them():
+    properties = of_process(START, folder="/l", bar="/b")
+    flat = [part for name, value in properties.items() for part in _property(name, value)]
+    expected = apply_signature(b"ss", [b"bos-x.service", b"fail"])
+    expected += [(ord("a"), b"(sv)"), *flat, (-1, None), (ord("a"), b"(sa(sv))"), (-1, None)]
+    assert start_transient_unit("bos-x.service", properties) == expected
+    assert start_transient_unit("bos-x.service", properties) == expected, "nothing of the last one is left"
+
+
+def _property(name, value):
+    signature = SIGNATURES[name]
+    yield from [(ord("r"), b"sv"), (ord("s"), name.encode()), (ord("v"), signature)]
+    yield from apply_signature(signature, [value])
+    yield from [(-1, None), (-1, None)]
 
 
 def test_an_errand_without_input_has_none_and_is_collected():

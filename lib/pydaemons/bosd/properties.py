@@ -90,12 +90,21 @@ def start_transient_unit(unit: str, properties: Mapping[str, Any]) -> Arguments:
     """The arguments of StartTransientUnit."""
     arguments: Arguments = [(_S, unit.encode()), (_S, b"fail"), (_A, b"(sv)")]
     for name, value in properties.items():
+        arguments += _HEADS[name]
         signature = SIGNATURES[name]
-        arguments += [(_R, b"sv"), (_S, name.encode()), (_V, signature)]
-        arguments += apply_signature(signature, [value])
-        arguments += [_CLOSE, _CLOSE]
-    arguments += [_CLOSE, (_A, b"(sa(sv))"), _CLOSE]
+        if len(signature) == 1:
+            arguments.append((signature[0], value))
+        else:
+            arguments += apply_signature(signature, [value])
+        arguments += _TAIL
+    arguments += _END
     return arguments
 
 
 _A, _R, _S, _V = (ord(letter) for letter in "arsv")
+# what is the same for every unit
+_HEADS: Mapping[str, Arguments] = {
+    name: [(_R, b"sv"), (_S, name.encode()), (_V, signature)] for name, signature in SIGNATURES.items()
+}
+_TAIL: Arguments = [_CLOSE, _CLOSE]
+_END: Arguments = [_CLOSE, (_A, b"(sa(sv))"), _CLOSE]
