@@ -88,7 +88,9 @@ def test_clients_are_listed_with_what_they_hold(ctl, busy):
 
 def test_stats_are_a_table_json_or_prometheus(ctl, busy):
     assert ["nlm4", "LOCK", "3"] in rows(ctl("stats").out)
-    assert ctl("stats", "--json").json["statuses"]["LOCK"] == {"GRANTED": 3}
+    shown = ctl("stats", "--json").json
+    assert shown["statuses"]["LOCK"] == {"GRANTED": 3}
+    assert shown["shell"]["records_in"] > 0
     assert "pylockd_locks 3\n" in ctl("stats", "--prometheus").out
 
 

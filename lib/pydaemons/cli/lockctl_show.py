@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pydaemons.cli import tables
 from pydaemons.cli.lockctl_shared import OK, Row, bounds, dump, duration, find_clients, mode, stamp, whose
 from pydaemons.cli.lockctl_stats import prometheus, stats_rows
+from pydaemons.cli.shared import snake_case
 from pydaemons.cli.tables import Column
 from pydaemons.kit.controlclient import ControlClient
 
@@ -182,7 +183,7 @@ def stats(daemon: ControlClient, arguments: argparse.Namespace) -> int:
         return OK
     columns = [Column("WHAT"), Column("COUNT", right=True)]
     if arguments.json:
-        return dump(answer)
+        return dump(snake_case(answer, named=("procedures", "statuses")))
     tables.show(columns, stats_rows(answer), headings=not arguments.no_headings)
     return OK
 
