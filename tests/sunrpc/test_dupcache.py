@@ -3,6 +3,7 @@
 
 from pydaemons.engine.protocol import Address
 from pydaemons.sunrpc.dupcache import LIFETIME, ReplyCache
+from pydaemons.sunrpc.message import SUCCESS
 
 CALL = b"xid1 and what follows"
 PEER, OTHER = Address("10.0.0.2", 700), Address("10.0.0.3", 700)
@@ -57,3 +58,20 @@ def test_a_restarted_host_is_forgotten_alone() -> None:
         assert cache.hosts() == {OTHER.host}
         cache.forget()
         assert len(cache) == 0
+
+
+def test_what_one_process_froze_the_next_one_answers_until_its_time_is_over_or_the_host_forgotten() -> None:
+    before, after = ReplyCache(), ReplyCache()
+    for peer in (PEER, OTHER):
+        before.keep(CALL, peer, CALL[:4] + SUCCESS + peer.host.encode(), 100.0)
+    for digest, reply, mono in before.freeze():
+        after.remember(digest, reply[4 + len(SUCCESS) :], mono)
+    assert after.find(CALL, PEER, 100.0) == CALL[:4] + SUCCESS + PEER.host.encode()
+    assert after.find(CALL + b"!", PEER, 100.0) is None
+    assert sorted(after.freeze()) == sorted(before.freeze())
+    after.forget(PEER.host)
+    assert after.find(CALL, PEER, 100.0) is None
+    assert after.find(CALL, OTHER, 100.0) == CALL[:4] + SUCCESS + OTHER.host.encode()
+    assert after.hosts() == {OTHER.host}
+    assert after.find(CALL, OTHER, 100.1 + LIFETIME) is None
+    assert after.hosts() == set()

@@ -135,3 +135,11 @@ def test_it_tells_whether_a_record_has_begun():
     assert deframer.pending
     deframer.feed(b"\x00\x00\x01x")
     assert not deframer.pending
+
+
+@pytest.mark.parametrize("read", [Deframer.feed, Deframer.cut])
+def test_a_record_beyond_the_limit_is_refused_though_it_came_whole(read):
+    small, large = frame(bytes(LIMIT)), frame(bytes(LIMIT + 1))
+    read(Deframer(LIMIT), small + small)
+    with pytest.raises(WireError, match=f"more than {LIMIT} bytes"):
+        read(Deframer(LIMIT), small + large)

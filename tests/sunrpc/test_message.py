@@ -58,3 +58,25 @@ def test_any_bytes_are_a_reply_or_a_wire_error(data: bytes) -> None:
         unpack_reply(data)
     except WireError:
         pass
+
+
+def test_a_call_cut_short_anywhere_in_its_header_is_a_wire_error() -> None:
+    whole = message.pack_call(xid=7, program=100021, version=4, procedure=2, args=b"", cred=pack_sys(b"host"))
+    assert unpack_call(whole).args_at == len(whole)
+    for size in range(len(whole)):
+        with pytest.raises(WireError):
+            unpack_call(whole[:size])
+
+
+@pytest.mark.parametrize("rest", [message.SUCCESS, message.denied(AuthStat.TOOWEAK), message.RPC_MISMATCH])
+def test_a_reply_cut_short_anywhere_is_a_wire_error(rest: bytes) -> None:
+    whole = pack(">I", 9) + rest
+    unpack_reply(whole)
+    for size in range(min(len(whole), 20)):
+        with pytest.raises(WireError):
+            unpack_reply(whole[:size])
+
+
+def test_what_is_neither_accepted_nor_denied_is_no_reply() -> None:
+    with pytest.raises(WireError, match="neither"):
+        unpack_reply(pack(">IIIII", 9, 1, 2, 0, 0))
