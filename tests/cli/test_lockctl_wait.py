@@ -16,6 +16,7 @@ from hosts.nlmcalls import Alock, lock
 from hosts.waiting import wait_for
 from pydaemons.cli import lockctl_wait
 from pydaemons.kit.sockets import bind_udp
+from pydaemons.nlm.types import Status
 
 HOLDER = ("--svid", "7", "--name", "holder")
 WAYS = [(version, way) for version in ("--v1", "--v3", "--v4") for way in ("--udp", "--tcp")]
@@ -114,7 +115,13 @@ def test_a_deadlock_is_told_at_once(ctl, server):
 def test_the_end_of_a_grace_period_is_waited_for(ctl, server, monkeypatch):
     monkeypatch.setattr(lockctl_wait, "REPEAT_GRACE", 0.05)
     server.do(lambda: server.engine.start_grace(server.now(), "test"))
-    ends = threading.Timer(0.3, lambda: server.do(server.engine.end_grace))
+    said = server.engine.server.counts["LOCK"]
+
+    def end_it() -> None:
+        wait_for(lambda: said[Status.DENIED_GRACE_PERIOD], what="the command to have asked once")
+        server.do(server.engine.end_grace)
+
+    ends = threading.Thread(target=end_it)
     ends.start()
     granted = ctl("lock", "127.0.0.1", "00", "--wait")
     ends.join(30)
