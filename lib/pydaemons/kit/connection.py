@@ -27,7 +27,7 @@ from pydaemons.wire.errors import WireError
 if TYPE_CHECKING:
     from pydaemons.kit.streams import Streams
 
-BATCH = 32
+BATCH = 16
 """Records answered together: a client with more of them under way works on the first answers while we do the
 rest."""
 READ = 32768
