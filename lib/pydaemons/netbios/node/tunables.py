@@ -73,10 +73,10 @@ class NetbiosTunables(Tunables, prefix="net.netbios"):
     )
     busy_poll = tunable(
         Int(0, 1000, unit="microseconds"),
-        0,
+        50,
         doc="While packets follow that close upon each other, the next is looked for that long before the "
         "process sleeps: clients that wait for each answer are served sooner, for some processor time. "
-        "0 never does; 50 is a good value for a server that has processors to itself.",
+        "0 never does: the better value where processors are short.",
     )
     debug = tunable(Bool(), False, doc="Log everything, as pynmbctl debug 3 has it.")
     allow = tunable(
