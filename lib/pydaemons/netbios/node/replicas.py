@@ -216,8 +216,7 @@ class Replicas:
         return record is not None and record.version == challenge.held.version and record.owner == LOCAL
 
     def _demand(self, wire: bytes, flags: int, hosts: Collection[bytes], now: Now) -> None:
-        """Tell hosts to give a name up (RFC 1002 section 4.2.9), once: who misses it hears of it when it
-        refreshes the name, and smbtorture takes a second one amiss."""
+        """Tell hosts to give a name up (RFC 1002 section 4.2.9)."""
         for address in hosts:
             if self._exchanges.full():
                 return
@@ -226,7 +225,7 @@ class Replicas:
                 Address(".".join(map(str, address)), self._exchanges.port),
                 now,
                 source=None,
-                tries=1,
+                tries=TRIES,
                 interval=float(self._tunables.challenge_timeout),
                 on_answer=lambda packet, host, now: True,
                 on_silence=lambda now: None,
