@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Name service packets as a plain client sends them, for tests of the node."""
+"""Name service packets as a plain client sends them, and what is seen of a node's own, for its tests."""
 
 from __future__ import annotations
 
 from ipaddress import IPv4Address
 
+from fakes.ether import Ether, Station
+from pydaemons.engine.protocol import Address
 from pydaemons.netbios import name, nspacket
 from pydaemons.netbios.codes import NODE_H, Opcode
 from pydaemons.netbios.nspacket import Nb, Packet
@@ -45,3 +47,18 @@ def release(text: str, address: str, **options: int) -> bytes:
 def addresses(packet: Packet) -> list[str]:
     """The addresses of a positive answer."""
     return [str(IPv4Address(nb.address)) for nb in nspacket.unpack_nb(packet.answers[0].data)]
+
+
+def sent(ether: Ether, opcode: int, text: str) -> list[tuple[Address, Packet]]:
+    """The requests of a kind about a name that were seen, and where they went."""
+    packets = [(to, nspacket.unpack(data)) for _, to, data in ether.seen if to.port == 137]
+    return [
+        (to, packet)
+        for to, packet in packets
+        if packet.opcode == opcode and not packet.response and packet.questions[0].name == wire(text)
+    ]
+
+
+def states(station: Station) -> dict[str, str]:
+    """A station's own names (of one network each) and their states."""
+    return {str(name.unpack(holding.own.wire)): holding.state.name for holding in station.node.names}

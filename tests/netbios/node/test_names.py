@@ -1,27 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 import pytest
 
-from fakes.claims import claim, query, release, wire
+from fakes.claims import claim, query, release, sent, states, wire
 from fakes.ether import Ether, interface
-from pydaemons.netbios import name, nspacket
+from pydaemons.netbios import nspacket
 from pydaemons.netbios.codes import BROADCAST, GROUP, RECURSION_DESIRED, Opcode, Rcode
-from pydaemons.netbios.node.events import InterfacesChanged, Reconfigured, StopRequested
+from pydaemons.netbios.node.events import InterfacesChanged
 from pydaemons.netbios.node.names import CLAIM_AGAIN, NEXT, Event, State
 from pydaemons.netbios.node.settings import Settings
-from pydaemons.netbios.nspacket import Packet
-
-
-def sent(ether: Ether, opcode: int, text: str) -> list[tuple[float, Packet]]:
-    packets = [(to, nspacket.unpack(data)) for _, to, data in ether.seen if to.port == 137]
-    return [
-        (to, packet)
-        for to, packet in packets
-        if packet.opcode == opcode and not packet.response and packet.questions[0].name == wire(text)
-    ]
-
-
-def states(station) -> dict[str, str]:
-    return {str(name.unpack(holding.own.wire)): holding.state.name for holding in station.node.names}
 
 
 def test_every_state_knows_every_event():
@@ -162,20 +148,6 @@ def test_an_objection_nobody_asked_for_is_ignored():
     assert states(alpha)["ALPHA<00>"] == "OWNED"
 
 
-def test_names_are_released_on_the_wire_when_we_stop():
-    ether = Ether()
-    alpha = ether.add(Settings("ALPHA"), "10.0.0.1")
-    ether.run(2)
-    ether.seen.clear()
-    ether.tell(alpha, StopRequested())
-    ether.run(2)
-    assert alpha.left
-    for text in ("ALPHA#00", "ALPHA#20", "WORKGROUP#1e"):
-        assert len(sent(ether, Opcode.RELEASE, text)) == 3
-    asker = ether.host("10.0.0.9")
-    assert asker.ask(query("ALPHA#20", broadcast=True), "10.0.0.255") == []
-
-
 def test_names_are_claimed_on_a_network_that_comes_and_forgotten_on_one_that_goes():
     ether = Ether()
     alpha = ether.add(Settings("ALPHA"), "10.0.0.1", "10.0.1.1")
@@ -191,18 +163,3 @@ def test_names_are_claimed_on_a_network_that_comes_and_forgotten_on_one_that_goe
     (answer,) = asker.ask(query("ALPHA#20", broadcast=True), "10.0.1.255")
     found = nspacket.unpack_nb(nspacket.unpack(answer).answers[0].data)
     assert [nb.address for nb in found] == [bytes([10, 0, 1, 1])]
-
-
-def test_a_reload_claims_new_names_and_releases_old_ones():
-    ether = Ether()
-    alpha = ether.add(Settings("ALPHA", aliases=("OLD",)), "10.0.0.1")
-    ether.run(2)
-    ether.seen.clear()
-    ether.tell(alpha, Reconfigured(Settings("ALPHA", aliases=("NEW",), workgroup="OFFICE")))
-    ether.run(2)
-    assert sent(ether, Opcode.RELEASE, "OLD#20")
-    assert sent(ether, Opcode.RELEASE, "WORKGROUP#00")
-    assert not sent(ether, Opcode.REGISTRATION, "ALPHA#20")
-    assert states(alpha)["NEW<20>"] == "OWNED"
-    assert states(alpha)["OFFICE<1e>"] == "OWNED"
-    assert "OLD<20>" not in states(alpha)

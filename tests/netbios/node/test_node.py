@@ -5,27 +5,11 @@ import pytest
 
 from fakes.claims import claim, query, wire
 from fakes.ether import Ether
-from pydaemons.engine.protocol import Address, Origin, Transport
 from pydaemons.netbios import nspacket
 from pydaemons.netbios.codes import Opcode
 from pydaemons.netbios.node.events import Reconfigured, RunHook
-from pydaemons.netbios.node.node import SOURCES
 from pydaemons.netbios.node.settings import Settings, WinsServer
 from pydaemons.tunables.declare import TunableChanged
-
-
-def test_sources_in_great_number_do_not_make_it_grow():
-    ether = Ether()
-    station = ether.add(Settings("ALPHA"), "10.0.0.1")
-    data = query("ALPHA#20")
-    for i in range(SOURCES * 2):
-        origin = Origin(
-            Transport.UDP,
-            Address(f"203.0.{i >> 8 & 255}.{i & 255}", 1000 + (i >> 16)),
-            Address("10.0.0.1", 137),
-        )
-        assert station.node.receive(data, origin, ether.now) is None
-    assert len(station.node._sources) <= SOURCES
 
 
 def test_a_changed_lifetime_is_in_the_next_answer():
@@ -38,18 +22,6 @@ def test_a_changed_lifetime_is_in_the_next_answer():
     ether.tell(station, TunableChanged("net.netbios.max_ttl", 259200, 4711))
     (answer,) = asker.ask(query("ALPHA#20"), "10.0.0.1")
     assert nspacket.unpack(answer).answers[0].ttl == 4711
-
-
-def test_wins_can_be_switched_on_and_off_while_it_runs():
-    ether = Ether()
-    station = ether.add(Settings("ALPHA"), "10.0.0.1")
-    ether.run(2)
-    host = ether.host("10.0.0.9")
-    assert nspacket.unpack(host.ask(claim("X#20", "10.0.0.9"), "10.0.0.1")[0]).rcode == 1
-    ether.tell(station, Reconfigured(Settings("ALPHA", wins_support=True, dns_proxy=False)))
-    assert nspacket.unpack(host.ask(claim("X#20", "10.0.0.9"), "10.0.0.1")[0]).rcode == 0
-    ether.tell(station, Reconfigured(Settings("ALPHA")))
-    assert nspacket.unpack(host.ask(claim("X#20", "10.0.0.9"), "10.0.0.1")[0]).rcode == 1
 
 
 @pytest.mark.parametrize("opcode", [Opcode.REGISTRATION, Opcode.REFRESH, Opcode.REFRESH_9])
@@ -97,16 +69,6 @@ def test_a_new_port_waits_for_a_restart_as_the_socket_does():
     ether.tell(station, TunableChanged("net.netbios.nmb_port", 137, 5137))
     ether.run(2)
     assert {to.port for _, to, _ in ether.seen} - {138} == {137}
-
-
-def test_our_own_broadcasts_that_come_back_are_not_counted_as_refused():
-    ether = Ether()
-    station = ether.add(Settings("ALPHA"), "10.0.0.1")
-    ether.run(2)
-    assert station.node.counts.ours > 0
-    assert station.node.counts.refused == 0
-    ether.host("203.0.113.9").ask(query("ALPHA#20"), "10.0.0.1")
-    assert station.node.counts.refused == 1
 
 
 HOST = Settings("ALPHA")

@@ -5,7 +5,7 @@ from fakes.claims import addresses, query, wire
 from fakes.ether import Ether, Station
 from pydaemons.netbios import name, nspacket
 from pydaemons.netbios.codes import ACTIVE, CONFLICT, GROUP, LONGEST_DATAGRAM, Rcode
-from pydaemons.netbios.node.query import MOST_NAMES
+from pydaemons.netbios.node.query import MOST_NAMES, Answers, Prepared
 from pydaemons.netbios.node.settings import Settings
 
 
@@ -125,3 +125,20 @@ def test_prepared_answers_and_answers_made_on_demand_are_the_same(network):
         (prepared,) = asker.ask(request, "10.0.0.1")
         (made,) = asker.ask(request + b"\0", "10.0.0.1")
         assert prepared == made
+
+
+def test_answers_that_a_source_keeps_are_made_anew_in_place():
+    ether = Ether()
+    station = ether.add(Settings("ALPHA"), "10.0.0.1")
+    ether.run(2)
+    (subnet,) = station.node.subnets.all
+    prepared = Prepared(Answers(station.node.names, station.node.settings))
+    kept = prepared.of(subnet)
+    before = dict(kept)
+    assert before
+    station.node.names.release(subnet, wire("ALPHA#20"))
+    prepared.freshen([subnet])
+    assert prepared.of(subnet) is kept
+    assert kept.keys() < before.keys()
+    prepared.freshen([])
+    assert not kept, "a network that is gone has no answers"

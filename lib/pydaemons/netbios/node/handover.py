@@ -35,6 +35,10 @@ class Handover:
     registered: Mapping[tuple[str, str], Registered] = field(default_factory=dict)
     """Tag and server -> what is registered there."""
 
+    def is_believed(self, wall: float) -> bool:
+        """Is it young enough to tell anything?"""
+        return 0 <= wall - self.at <= BELIEVED_FOR
+
     def format(self) -> str:
         """As text."""
         return json.dumps(

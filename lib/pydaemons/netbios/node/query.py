@@ -9,6 +9,7 @@ is taken apart by node.Node instead and comes to `positive` and `status`.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from struct import Struct
 
 from pydaemons.netbios import name, nspacket
@@ -109,6 +110,33 @@ class Answers:
         shown.sort(key=lambda entry: (entry.label[:15] != own, entry.label))
         data = nspacket.pack_status(Status(tuple(shown[:MOST_NAMES]), Statistics()))
         return _TTL_LENGTH.pack(0, len(data)) + data
+
+
+class Prepared:
+    """The prepared answers of each network whose hosts asked."""
+
+    def __init__(self, answers: Answers) -> None:
+        self.stale = False
+        """Names or addresses changed: call `freshen` before the next packet."""
+        self._answers = answers
+        self._of: dict[Subnet, dict[bytes, bytes]] = {}
+
+    def of(self, subnet: Subnet) -> dict[bytes, bytes]:
+        """Those for askers of this network, as Answers.prepare has them; it may be kept."""
+        found = self._of.get(subnet)
+        if found is None:
+            found = self._of[subnet] = self._answers.prepare(subnet)
+        return found
+
+    def freshen(self, subnets: Collection[Subnet]) -> None:
+        """Make them anew, in place: sources keep the dictionaries. `subnets` are those we are on."""
+        self.stale = False
+        for subnet in self._of.keys() - set(subnets):
+            self._of.pop(subnet).clear()
+        for subnet, prepared in self._of.items():
+            fresh = self._answers.prepare(subnet)
+            prepared.clear()
+            prepared.update(fresh)
 
 
 def answered_status(wire: bytes, status: bytes) -> bytes:

@@ -81,8 +81,6 @@ class OwnName:
 
     wire: bytes
     group: bool
-    wins_only: bool = False
-    broadcast_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +104,6 @@ class Settings:
     wins_address: str = ""
     """By which partners know us; empty: our first address."""
     browsing: Browsing = Browsing()
-    broadcast: bool = True
-    """Claim names on broadcast networks (P nodes do not)."""
 
     @property
     def node_type(self) -> int:

@@ -100,7 +100,7 @@ class WinsServer:
 
     def configure(self, settings: Settings, addresses: Iterable[bytes], now: Now) -> None:
         """Our own names and addresses are these from now on: they are registered here as anybody's are."""
-        own = {own.wire: own for own in settings.names() if not own.broadcast_only}
+        own = {own.wire: own for own in settings.names()}
         for wire in self._own.keys() - own.keys():
             self._drop_own(wire, now)
         self._own = own

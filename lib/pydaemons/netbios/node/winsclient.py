@@ -70,7 +70,7 @@ class WinsClient:
     ) -> None:
         """Use these servers for these names and addresses from now on. `before` is what was registered when
         this process began."""
-        own = {own.wire: own for own in settings.names() if not own.broadcast_only}
+        own = {own.wire: own for own in settings.names()}
         wanted: dict[str, tuple[str, ...]] = {}
         for server in settings.wins_servers:
             wanted[server.tag] = (*wanted.get(server.tag, ()), server.address)
