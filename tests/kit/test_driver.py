@@ -141,6 +141,50 @@ def test_answers_wait_for_a_full_disk_and_leave_once_it_takes_the_state(monkeypa
     run_shell(scenario, state=disk)
 
 
+def test_the_engine_hears_of_the_disk_before_the_next_packet_and_before_an_answer_leaves(monkeypatch):
+    """A client that has its answer calls again at once, and one that has none may do so any time: neither may
+    find an engine that knows less than the disk."""
+    monkeypatch.setattr(driver_module, "PERSIST_RETRY", 0.02)
+    disk, happened = Disk([]), []
+
+    async def scenario(driver, engine):
+        def answer(data, origin):
+            happened.append(f"read {data.decode()}")
+            if data == b"lock":
+                engine.effects.append(Persist("hosts/a", b"1"))
+            return b"re " + data
+
+        engine.answer = answer
+        handle, reply = engine.handle, driver.answer
+
+        def heard(event, now):
+            happened.append(type(event).__name__)
+            engine.effects.append(Log(Level.NOTICE, f"heard {type(event).__name__}"))
+            handle(event, now)
+
+        def replied(origin, data):
+            happened.append("replied")
+            reply(origin, data)
+
+        engine.handle, driver.answer = heard, replied
+        client = udp_client(driver)
+        port = driver.datagrams._listening[0]
+        disk.full = True
+        client.send(b"lock")
+        port.drain()
+        client.send(b"again")
+        port.drain()  # before the loop has a turn, as when packets come close upon each other
+        assert happened == ["read lock", "PersistFailed", "read again"]
+        assert await said(client) == b"re again"
+        disk.full = False
+        assert await said(client) == b"re lock"
+        assert happened[3:] == ["Persisted", "replied"]
+        await until(lambda: "heard Persisted" in driver.log.lines)
+        assert "heard PersistFailed" in driver.log.lines, "what the engine wants done about it is done"
+
+    run_shell(scenario, state=disk)
+
+
 def test_a_tick_comes_when_the_deadline_passes_and_not_before():
     async def scenario(driver, engine):
         start = driver.now().mono

@@ -152,9 +152,7 @@ class Driver:
     def post(self, event: object) -> None:
         """Tell the engine of something, soon. Other threads: loop.call_soon_threadsafe(driver.post, e)."""
         self._events.append(event)
-        if not self._events_planned:
-            self._events_planned = True
-            self.loop.call_soon(self._handle_events)
+        self._plan_events()
 
     def leave(self, status: int = 0, reason: str = "") -> None:
         """End the daemon (the first reason counts)."""
@@ -287,6 +285,11 @@ class Driver:
 
     # ---- events, timer, effects
 
+    def _plan_events(self) -> None:
+        if not self._events_planned:
+            self._events_planned = True
+            self.loop.call_soon(self._handle_events)
+
     def _handle_events(self) -> None:
         self._events_planned = False
         events, self._events = self._events, deque()
@@ -398,15 +401,24 @@ class Driver:
         for name, error in failures.items():
             if name not in self._failing:
                 self.log.error(f"cannot write state {name}: {error}; trying again", STATE_FILE=name)
-                self.post(PersistFailed(name, error))
+                self._tell(PersistFailed(name, error))
             self._failing[name] = error
         for name in names - failures.keys():
             if self._failing.pop(name, None) is not None:
                 self.log.notice(f"state {name} is written again", STATE_FILE=name)
-                self.post(Persisted(name))
+                self._tell(Persisted(name))
         if self._failing and self._retry is None:
             self._retry = self.loop.call_later(PERSIST_RETRY, self._retry_persist)
         self._answer_held()
+
+    def _tell(self, event: object) -> None:
+        """As `post`, but heard at once: before an answer that was held leaves, whose client goes on asking,
+        and before the next packet, which may be the same call once more."""
+        try:
+            self.engine.handle(event, self.now())
+        except Exception as error:
+            self.failed(error, repr(event).encode(), None)
+        self._plan_events()
 
     def _retry_persist(self) -> None:
         self._retry = None
