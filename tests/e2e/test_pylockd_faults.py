@@ -3,15 +3,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from hosts import nlm, rpc
 from hosts.lab import Host, Lab
-from hosts.peers import Lockd, start_pylockd
+from hosts.peers import CHECKOUT, Lockd, start_pylockd, start_rpcbind
 from hosts.waiting import wait_for
 
 FH = b"\x22" * 32
@@ -21,8 +24,8 @@ def port_of(host: Host, protocol: int = rpc.UDP) -> int:
     return rpc.getport("127.0.0.1", rpc.NLM, 4, protocol, place=host.network)
 
 
-def start(host: Host) -> Lockd:
-    return start_pylockd(host, "[access]\nallow = *\n")
+def start(host: Host, settings: str = "") -> Lockd:
+    return start_pylockd(host, "[access]\nallow = *\n" + settings)
 
 
 def test_a_full_disk_holds_a_first_lock_back_and_loses_nothing(lab: Lab) -> None:
@@ -113,3 +116,40 @@ def test_a_record_longer_than_any_call_closes_its_connection_only(lab: Lab) -> N
             with pytest.raises((EOFError, ConnectionError)):
                 bad.receive(20.0)
         assert good.unlock(FH) == nlm.STATUS_GRANTED
+
+
+@pytest.mark.needs("rpcbind")
+def test_only_a_machine_that_is_switched_off_for_good_loses_its_locks_by_a_lease(
+    make_lab: Callable[..., Lab],
+) -> None:
+    """h2 will be silent, h3 has a lock manager that answers, h4 nothing at all but its kernel."""
+    lab = make_lab(4)
+    lockd = start(lab.h1, "[fs.nfs]\nnlm_client_lease = 15\n")
+    start_rpcbind(lab.h3)
+    start_pylockd(lab.h3)  # what answers NULL there does not matter
+    port = port_of(lab.h1)
+    clients = [nlm.Client(host, lab.h1.address, port) for host in (lab.h2, lab.h3, lab.h4)]
+    for number, client in enumerate(clients):
+        assert client.lock(FH, offset=100 * number) == nlm.STATUS_GRANTED
+    lab.unplug(lab.h2)
+    with nlm.Client(lab.h1, lab.h1.address, port) as here:
+        assert here.lock(FH, length=300) == nlm.STATUS_DENIED
+        wait_for(
+            lambda: f"client {lab.h2.address} gave no sign of life for" in lockd.process.log,
+            what="its lease to lapse",
+            timeout=60.0,
+        )
+        assert here.lock(FH) == nlm.STATUS_GRANTED
+        for ended in ("success", "unreachable"):  # as h3 and h4 do, for more than a lease
+            wait_for(lambda how=ended: calls_ended(lab.h1)[how] > 5, what=f"more calls: {ended}", every=0.5)
+        for offset in (100, 200):
+            assert here.lock(FH, offset=offset) == nlm.STATUS_DENIED
+    assert lockd.process.log.count("sign of life") == 1
+    for client in clients:
+        client.close()
+
+
+def calls_ended(host: Host) -> Counter[str]:
+    """How pylockd's own calls ended, by the name of the outcome."""
+    told = host.run(CHECKOUT / "bin" / "pylockctl", "stats", "--json", check=True).stdout
+    return Counter(json.loads(told)["rpc"])

@@ -123,6 +123,15 @@ def test_a_cluster_s_program_is_told_of_a_client_under_the_unit_s_confinement(ma
         lambda: machine.run("cat", "/run/pylockd/said").stdout == "add-client 127.0.0.1 127.0.0.1\n",
         what="the program's note",
     )
+    port = rpc.getport("127.0.0.1", rpc.NSM, 1, place=machine.network)
+    with rpc.Udp("127.0.0.1", port, place=machine.network) as monitor:
+        monitor.call(rpc.NSM, 1, 6, rpc.opaque("client; reboot") + rpc.u32(7)).result().done()
+    wait_for(
+        lambda: (
+            machine.run("tail", "-n", "1", "/run/pylockd/said").stdout == "sm-notify 127.0.0.1 127.0.0.1 7\n"
+        ),
+        what="the program's note of the restart",
+    )
 
 
 def test_a_bad_line_keeps_it_from_starting_and_is_named(machine: SystemdHost) -> None:

@@ -106,7 +106,7 @@ class World:
         codec: str = "opaque",
         codec_at: tuple[str, ...] = (),
         local: LocalTable | None = None,
-        callout: Callable[[str, str, str], None] | None = None,
+        callout: Callable[..., None] | None = None,
         prompt: bool = True,
         **tunables: int,
     ) -> None:
@@ -396,6 +396,8 @@ class LockClient:
             )
         elif self.error is not None:
             self._answer(send, send.data[:4] + rpc.u32(rpc.REPLY, 0, 0, 0, self.error))
+        elif _procedure(send.data) == nlm.NULL:
+            self._answer(send, send.data[:4] + rpc.u32(rpc.REPLY, 0, 0, 0, 0))
         elif _procedure(send.data) in (nlm.GRANTED, nlm.GRANTED_MSG):
             self._granted(send)
         elif nlm.TEST_RES <= _procedure(send.data) <= nlm.GRANTED_RES:

@@ -17,7 +17,7 @@ from hosts.nlmcalls import Alock
 from pydaemons.engine.effects import SendFailed
 from pydaemons.engine.events import Persisted, PersistFailed
 from pydaemons.engine.protocol import Address, Transport
-from pydaemons.lockd.engine import LockEngine, NamesFound, Unmonitored
+from pydaemons.lockd.engine import NamesFound
 
 BADCRED, REJECTEDCRED, BADVERF, TOOWEAK = 1, 2, 3, 5
 CALLBACKS = {5, 10, 11, 12, 13, 14, 16}
@@ -338,25 +338,16 @@ def test_a_restarted_client_is_logged_and_asked_for_its_port_again():
     assert [send.to.port for _, send in world.sent if send.to.host == two.address] == [111, 5000, 111, 6000]
 
 
-def test_with_monitoring_off_everything_else_works():
-    world = World()
-    engine = LockEngine(
-        world.settings,
-        access=world.engine.access,
-        entropy=random.Random(1),
-        hostname=b"server",
-        monitor=lambda rpc, engine: Unmonitored(),
-        programs=[],
-    )
-    message = rpc.call_bytes(rpc.NLM, 4, nlm.LOCK, arguments(nlm.LOCK))
-    assert engine.receive(message, world.client().origin(), world.now) is not None
-    assert len(engine.server.table) == 1
-    statd = world.client(address="127.0.0.1")
-    notify = rpc.call_bytes(rpc.NLM, 4, nlm.SM_NOTIFY, nlm.sm_notify(b"10.0.0.2", 3))
-    assert engine.receive(notify, statd.origin(), world.now) is not None
-    engine.tick(world.now)
-    engine.handle(object(), world.now)
-    assert len(engine.server.table) == 1
+def test_a_cluster_s_program_hears_of_a_restarted_client_what_rpc_statd_s_would():
+    told = []
+    world = World(callout=lambda *words: told.append(words))
+    one = world.client(2)
+    one.lock()
+    world.engine.client_restarted(one.address, 3, world.now)
+    assert told == [
+        ("add-client", one.address, "10.0.0.1"),
+        ("sm-notify", one.address, one.address, "3"),
+    ]
 
 
 def test_two_servers_in_one_world_share_nothing():

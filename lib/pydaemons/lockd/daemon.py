@@ -33,7 +33,7 @@ from pydaemons.lockd import nfsconf
 from pydaemons.lockd.access import Access
 from pydaemons.lockd.control import interface
 from pydaemons.lockd.directory import Directory
-from pydaemons.lockd.engine import LockEngine, NamesFound, StatusMonitor, Unmonitored
+from pydaemons.lockd.engine import LockEngine, NamesFound, StatusMonitor
 from pydaemons.lockd.hacallout import Callout
 from pydaemons.lockd.handover import Handover
 from pydaemons.lockd.listeners import Listeners
@@ -43,6 +43,7 @@ from pydaemons.lockd.realfile import Mounts
 from pydaemons.lockd.registrar import Mode
 from pydaemons.lockd.settings import PylockdConfiguration
 from pydaemons.nsm.monitor import Monitor
+from pydaemons.nsm.off import Unmonitored
 from pydaemons.nsm.statd import StatdMonitor
 from pydaemons.nsm.store import Start, begin
 from pydaemons.sunrpc.client import RpcClient

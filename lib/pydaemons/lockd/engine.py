@@ -23,7 +23,9 @@ from pydaemons.lockd.localfs import LocalTable
 from pydaemons.lockd.settings import PylockdConfiguration
 from pydaemons.nlm import procs
 from pydaemons.nlm.filehandle import Codecs
+from pydaemons.nlm.hosts import Host
 from pydaemons.nlm.journal import Journal
+from pydaemons.nlm.lease import Leases
 from pydaemons.nlm.lingering import Monitor
 from pydaemons.nlm.prompt import GRANTED, Prompt
 from pydaemons.nlm.replay import replay
@@ -42,11 +44,12 @@ GRACE_ENDED_ID = "5b0f3a7e3d3e4f0c9a3a0e1d5c7b2f61"
 GRACE_STARTED_ID = "a0c6a1c6a2f64a44b6b5b3f0f9f0d8e2"
 CLIENT_RESTARTED_ID = "c2f7d2f1b8e94f1fb43a4c8f1f6f0a93"
 RANDOM_HANDLES_ID = "3c1f0b5f6f0e4a55b0c7a8d9e2f41b76"
+LAPSED_ID = "8d0f7c3a5b6e4f1d9c2a4e7b1f608d35"
 REFUSED_ID = "e9d2b7c4a1f34d55a6c80f2b7e3d9f10"
 
 
 class StatusMonitor(Monitor, Protocol):
-    """A status monitor as this engine drives it: nsm.monitor, nsm.statd, or Unmonitored."""
+    """A status monitor as this engine drives it: nsm.monitor, nsm.statd, or nsm.off."""
 
     state: int
     """Our NSM state number in force, 0 while it is not known."""
@@ -89,11 +92,11 @@ class LockEngine:
         programs: list[Program],
         locks_lost: bool = False,
         local: LocalTable | None = None,
-        callout: Callable[[str, str, str], None] | None = None,
+        callout: Callable[..., None] | None = None,
     ) -> None:
         """`programs` are served beside NLM (and the status monitor, where it is ours); `locks_lost`: clients
         held locks when the last life ended; `local`: where locks are taken on real files as well; `callout`:
-        who is told which clients come to be monitored."""
+        who is told which clients come to be monitored, and restart (lockd.hacallout)."""
         settings = configuration.tunables
         self.configuration = configuration
         self.access = access
@@ -104,6 +107,7 @@ class LockEngine:
         if isinstance(self.monitor, EmbeddedMonitor):
             programs = [*programs, nsm_procs.program(self.monitor)]
         self._locks_lost = locks_lost
+        self._callout = callout
         self._local = local
         self._effects: deque[Effect] = deque()
         self._rewrite = False
@@ -121,6 +125,7 @@ class LockEngine:
             journal=Journal(self._key_name()),
             refuse=configuration.pylockd.mode == "refuse",
         )
+        self.leases = Leases(settings, self.server.hosts, self.rpc, lapsed=self._lapsed)
         nlm = procs.program(self.server, self.server.answer)
         self.service = Service(
             [nlm, *programs], admit=self._admit, cache=self.cache, replies=self.rpc.receive_reply
@@ -153,6 +158,7 @@ class LockEngine:
         """Retransmissions, grants, the grace period, the monitor."""
         self.rpc.tick(now)
         self.monitor.tick(now)
+        self.leases.tick(now)
         if self._local is not None:
             self._local.tick(self.server, now)
         if self.server.tick(now):
@@ -161,7 +167,8 @@ class LockEngine:
     def deadline(self) -> float | None:
         """When `tick` is wanted."""
         local = None if self._local is None else self._local.deadline()
-        times = (self.rpc.deadline(), self.monitor.deadline(), self.server.deadline(), local)
+        leases = self.leases.deadline()
+        times = (self.rpc.deadline(), self.monitor.deadline(), self.server.deadline(), leases, local)
         return min((t for t in times if t is not None), default=None)
 
     def handle(self, event: object, now: Now) -> None:
@@ -250,6 +257,7 @@ class LockEngine:
         self.prepare(now)
         self.monitor.begin(now)
         self.server.resume(now)
+        self.leases.begin(now)
 
     def reload(self) -> None:
         """The configuration was read again: its rules of admission hold from the next call on."""
@@ -267,6 +275,8 @@ class LockEngine:
         self.rpc.forget_host(address)  # its lock manager has another port now
         text = f"client {address} restarted: {freed} locks and shares freed"
         self.log(Level.NOTICE, text, CLIENT_RESTARTED_ID, NLM_CLIENT=address, NLM_FREED=str(freed))
+        if self._callout is not None:
+            self._callout("sm-notify", address, address, str(state))
 
     def crash_simulated(self, now: Now) -> None:
         """SM_SIMU_CRASH: the monitor told everybody that we crashed, so let it be true."""
@@ -300,6 +310,16 @@ class LockEngine:
             self.end_grace()
         elif key == self.configuration.tunables.key("nlm_max_locks"):
             self.server.limits_changed()
+        elif key == self.configuration.tunables.key("nlm_client_lease"):
+            self.leases.begin(now)
+
+    def _lapsed(self, host: Host, silence: float, now: Now) -> None:
+        """No sign of life of a client for longer than its lease."""
+        freed = self.server.host_restarted(host.address, host.state, now)
+        if freed:
+            gone = f"client {host.address} gave no sign of life for {silence:.0f} s"
+            text = f"{gone}: {freed} locks and shares freed"
+            self.log(Level.WARNING, text, LAPSED_ID, NLM_CLIENT=host.address, NLM_FREED=str(freed))
 
     def _grace_ended(self) -> None:
         self.server.owed = None
@@ -336,36 +356,3 @@ class LockEngine:
                 NLM_CLIENT=peer.host,
             )
         return AuthStat.TOOWEAK if allowed else AuthStat.BADCRED
-
-
-class Unmonitored:
-    """`[nsm] mode = off`: nobody is monitored, and no restart is ever learned of."""
-
-    state = 0
-    hosts: tuple[str, ...] = ()
-
-    def watch(self, address: str, name: bytes, now: Now, *, local: str | None = None, state: int = 0) -> None:
-        """Nothing to do."""
-
-    def unwatch(self, address: str, now: Now) -> None:
-        """Nothing to do."""
-
-    def notified(self, mon_name: bytes, state: int, priv: bytes, now: Now) -> None:
-        """Nobody asked."""
-
-    def begin(self, now: Now) -> None:
-        """Nobody to tell."""
-
-    def crash(self, now: Now) -> None:
-        """Nobody to tell."""
-
-    def tick(self, now: Now) -> None:
-        """Nothing is due."""
-
-    def deadline(self) -> float | None:
-        """Never."""
-        return None
-
-    def drain(self) -> Iterator[Effect]:
-        """Nothing to do."""
-        return iter(())

@@ -4,7 +4,9 @@ that takes over can tell them (rpc.statd(8), ha-callout; CTDB's statd-callout is
 
 The program is run as `PROGRAM add-client CLIENT SERVER` when a client comes to be monitored, and with
 `del-client` when it no longer is; CLIENT and SERVER are addresses, the latter that of ours which the client
-talks to. There is no shell. Runs follow each other, one at a time; no answer to a client waits for them.
+talks to. When a client says that it restarted it is `PROGRAM sm-notify CLIENT CLIENT STATE`: what it is
+monitored as, where the word came from, its new state number. There is no shell, and no word of the network's
+choosing. Runs follow each other, one at a time; no answer to a client waits for them.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ MOST = 10_000
 class Announced(Monitor):
     """A status monitor whose comings and goings are told to `call(event, client, server)`."""
 
-    def __init__(self, monitor: Monitor, call: Callable[[str, str, str], None]) -> None:
+    def __init__(self, monitor: Monitor, call: Callable[..., None]) -> None:
         self._monitor = monitor
         self._call = call
         self._told: dict[str, str] = {}

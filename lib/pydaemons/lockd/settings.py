@@ -63,7 +63,8 @@ class Nsm(Settings, section="nsm"):
         "",
         effect=Effect.AT_RESTART,
         doc="Program run with add-client or del-client, the client's address and ours, when the embedded "
-        "monitor begins or ends to monitor a client: for clusters, as rpc.statd's --ha-callout.",
+        "monitor begins or ends to monitor a client, and with sm-notify, the client's address twice and its "
+        "state number when one restarted: for clusters, as rpc.statd's --ha-callout.",
     )
 
 

@@ -72,6 +72,13 @@ class NlmTunables(Tunables, prefix="fs.nfs"):
         doc="Lock requests of one client waiting at once; one more is refused with NLM_DENIED_NOLOCKS. 0 "
         "sets no limit.",
     )
+    nlm_client_lease = tunable(
+        Seconds(0, 86400),
+        0,
+        doc="A client that neither calls nor answers our calls for so long loses its locks and shares, as "
+        "one that was switched off for good; one cut off for a while is not told. Less than 15 counts as "
+        "15. 0 leaves everybody their locks until they restart or an administrator releases them.",
+    )
     nlm_busy_poll = tunable(
         Int(0, 1000, unit="microseconds"),
         50,

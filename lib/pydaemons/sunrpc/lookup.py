@@ -47,6 +47,7 @@ FRESH = 1.0
 """Seconds within which it is not asked for again, whatever speaks against it."""
 QUESTION_WAIT = {Transport.UDP: 1.0, Transport.TCP: 3.0}
 """Seconds an rpcbind is given to answer before the next question."""
+NO_ANSWER = "no answer"
 
 Waiter = TypeVar("Waiter")
 
@@ -207,7 +208,7 @@ class Ports(Generic[Waiter]):
     def tick(self, now: Now) -> None:
         """Questions not answered make room for the next."""
         for xid in self._timers.due(now.mono):
-            self._answered(self._by_xid[xid], None, now, why="no answer")
+            self._answered(self._by_xid[xid], None, now, why=NO_ANSWER)
 
     def deadline(self) -> float | None:
         """When `tick` is wanted."""
