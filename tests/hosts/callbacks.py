@@ -7,6 +7,7 @@ Registered with the host's rpcbind, which must run. `next` gives one call after 
 
 from __future__ import annotations
 
+import contextlib
 import select
 import socket
 import time
@@ -59,6 +60,8 @@ class Callbacks:
         self.tcp.bind(("0.0.0.0", 0))
         self.tcp.listen()
         self.status: int | None = nlm.OK
+        self.judge: Callable[[Arrived], int] | None = None
+        """Who answers each GRANTED in place of `status`."""
         self._streams: dict[socket.socket, bytes] = {}
         self._arrived: deque[Arrived] = deque()
         with rpc.Udp("127.0.0.1", 111, place=host.network) as rpcbind:
@@ -84,6 +87,14 @@ class Callbacks:
             for sock in select.select([self.udp, self.tcp, *self._streams], [], [], left)[0]:
                 self._read(sock, server)
 
+    def serve(self, seconds: float, server: tuple[str, int]) -> None:
+        """Answer what comes in that time."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            for sock in select.select([self.udp, self.tcp, *self._streams], [], [], left)[0]:
+                self._read(sock, server)
+            self._arrived.clear()
+
     def drain(self, server: tuple[str, int]) -> list[Arrived]:
         """Whatever has arrived by now."""
         while ready := select.select([self.udp, self.tcp, *self._streams], [], [], 0)[0]:
@@ -102,7 +113,10 @@ class Callbacks:
             if answer:
                 sock.sendto(answer, source)
         else:
-            data = sock.recv(65536)
+            try:
+                data = sock.recv(65536)
+            except ConnectionResetError:
+                data = b""  # a server that was killed
             if not data:
                 del self._streams[sock]
                 sock.close()
@@ -112,7 +126,8 @@ class Callbacks:
                 assert data[0] & 0x80, "callbacks are small: one fragment each"
                 answer = self._take(data[4 : 4 + size], sock.getpeername(), server, tcp=True)
                 if answer:
-                    sock.sendall(rpc.u32(0x8000_0000 | len(answer)) + answer)
+                    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                        sock.sendall(rpc.u32(0x8000_0000 | len(answer)) + answer)
                 data = data[4 + size :]
             self._streams[sock] = data
 
@@ -130,9 +145,10 @@ class Callbacks:
         self._arrived.append(found)
         if procedure not in (nlm.GRANTED, nlm.GRANTED_MSG):
             return b""  # *_RES are not answered
-        if self.status is None:
+        status = self.status if self.judge is None else self.judge(found)
+        if status is None:
             return b""
-        result = nlm.result(self.status, found.granted()[0])
+        result = nlm.result(status, found.granted()[0])
         if procedure == nlm.GRANTED:
             return rpc.u32(xid, rpc.REPLY, 0, 0, 0, 0) + result
         self.udp.sendto(rpc.call_bytes(rpc.NLM, version, nlm.GRANTED_RES, result), server)
