@@ -89,6 +89,8 @@ def test_it_starts_with_the_server_outlives_nothing_of_it_and_stops_after_it(mac
     )
     assert machine.show("nfs-ganesha", "MainPID") == server, "neither is a restart of the server"
     assert machine.run("pylockctl", "locks", "-n", check=True).stdout.count("LOCK") == 1
+    told = machine.run("pylockctl", "status", check=True).stdout
+    assert "users:     nfs-ganesha.service (active)\n" in told
 
     machine.systemctl("stop", "nfs-ganesha")
     wait_for(lambda: state(machine, "pylockd") == "inactive", what="pylockd to stop")
@@ -96,6 +98,37 @@ def test_it_starts_with_the_server_outlives_nothing_of_it_and_stops_after_it(mac
     told = machine.journal()
     order = [told.rindex(words) for words in ("Stopped nfs-ganesha.service", "Stopping pylockd.service")]
     assert order == sorted(order), "locks were there as long as files"
+
+
+def pid_of(host: SystemdHost, unit: str) -> str:
+    return host.show(unit, "MainPID")
+
+
+@pytest.mark.parametrize(
+    ("word", "restarted", "after_stop"),
+    [("Wants", False, "inactive"), ("Upholds", False, "active"), ("Requires", True, "inactive")],
+)
+def test_what_a_server_s_unit_may_say(machine, word, restarted, after_stop):
+    """Wants= is what the examples say. With Upholds= pylockd is started again even if somebody stopped it, and
+    with Requires= the server is restarted and stopped together with pylockd."""
+    unit = f"[Unit]\n{word}=pylockd.service\nAfter=pylockd.service\n[Service]\nExecStart=/bin/sleep 1000\n"
+    machine.write(f"{SYSTEM}/server.service", unit)
+    machine.systemctl("daemon-reload")
+    assert state(machine, "pylockd") == "inactive"
+    machine.systemctl("start", "server")
+    assert state(machine, "pylockd") == "active"
+    for disturb in (("systemctl", "restart", "pylockd"), ("systemctl", "kill", "-s", "KILL", "pylockd")):
+        server, pylockd = pid_of(machine, "server"), pid_of(machine, "pylockd")
+        machine.run(*disturb, check=True)
+        wait_for(lambda was=pylockd: pid_of(machine, "pylockd") not in (was, "0"), what="the next pylockd")
+        for each in ("pylockd", "server"):
+            wait_for(lambda unit=each: state(machine, unit) == "active", what=each)
+        assert (pid_of(machine, "server") != server) == restarted, disturb
+    machine.systemctl("stop", "pylockd")
+    wait_for(lambda: state(machine, "pylockd") == after_stop, what=f"pylockd to be {after_stop}")
+    assert state(machine, "server") == ("inactive" if restarted else "active")
+    machine.systemctl("stop", "server")
+    wait_for(lambda: state(machine, "pylockd") == "inactive", what="pylockd to stop")
 
 
 def test_the_examples_are_units_that_systemd_accepts(machine):

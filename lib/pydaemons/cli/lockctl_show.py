@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pydaemons.cli import tables
 from pydaemons.cli.lockctl_shared import OK, Row, bounds, dump, duration, find_clients, mode, stamp, whose
 from pydaemons.cli.lockctl_stats import prometheus, stats_rows
+from pydaemons.cli.lockctl_users import users
 from pydaemons.cli.shared import snake_case
 from pydaemons.cli.tables import Column
 from pydaemons.kit.controlclient import ControlClient
@@ -22,8 +23,9 @@ from pydaemons.kit.controlclient import ControlClient
 def status(daemon: ControlClient, arguments: argparse.Namespace) -> int:
     """How it is, and what to do where that is not well."""
     answer = daemon.call("Status")
+    wanted_by = users(answer["pid"])
     if arguments.json:
-        return dump(answer)
+        return dump({**answer, "users": wanted_by})
     now = time.time()
     print(f"pylockd {answer['version']} (pid {answer['pid']}), since {stamp(answer['since'])}", end="")
     print(f" ({duration(now - answer['since'])})")
@@ -36,6 +38,9 @@ def status(daemon: ControlClient, arguments: argparse.Namespace) -> int:
         ("waiting", f"{answer['blocked']} blocked, {answer['granting']} granted and not acknowledged yet"),
         ("grace", f"{answer['grace_left']:.0f} s left" if answer["grace"] else "none"),
     ]
+    if wanted_by is not None:
+        units = ", ".join(f"{each['unit']} ({each['state']})" for each in wanted_by)
+        lines.append(("users", units or "none: no other unit wants it"))
     for name, value in lines:
         print(f"  {name + ':':<11}{value}")
     for advice in advices(answer):
