@@ -109,8 +109,8 @@ def pid_of(host: SystemdHost, unit: str) -> str:
     [("Wants", False, "inactive"), ("Upholds", False, "active"), ("Requires", True, "inactive")],
 )
 def test_what_a_server_s_unit_may_say(machine, word, restarted, after_stop):
-    """Wants= is what the examples say. With Upholds= pylockd is started again even if somebody stopped it; with
-    Requires= the server is restarted and stopped together with pylockd."""
+    """Wants= is what the examples say. With Upholds= pylockd is started again even if somebody stopped it,
+    with Requires= the server is restarted and stopped together with pylockd."""
     unit = f"[Unit]\n{word}=pylockd.service\nAfter=pylockd.service\n[Service]\nExecStart=/bin/sleep 1000\n"
     machine.write(f"{SYSTEM}/server.service", unit)
     machine.systemctl("daemon-reload")
