@@ -211,23 +211,30 @@ class Scripted:
         self.timeouts: list[float | None] = []
         self.now = 1.0
         self.pause = 10e-6
+        self.nap = 1.0
         monkeypatch.setattr(loop_module, "monotonic", lambda: self.now)
 
     def poll(self, timeout: float | None, limit: int) -> list[tuple[int, int]]:
         self.timeouts.append(timeout)
-        self.now += self.pause if timeout == 0 else 1.0
+        self.now += self.pause if timeout == 0 else self.nap
         return [(9, select.EPOLLIN)] if len(self.timeouts) in self.found else []
 
     def close(self) -> None:
         pass
 
 
-def waits(monkeypatch, found: list[int], times: int) -> list[float | None]:
+def scripted(monkeypatch, found: list[int]) -> tuple[PacketSelector, Scripted]:
+    """A selector that lingers 50 us, five polls long, on such an epoll."""
     selector = PacketSelector()
     selector.linger = 50e-6
     script = Scripted(monkeypatch, found)
     selector._poll_set.close()
     selector._poll_set = script
+    return selector, script
+
+
+def waits(monkeypatch, found: list[int], times: int) -> list[float | None]:
+    selector, script = scripted(monkeypatch, found)
     for _ in range(times):
         selector._wait(None)
     selector.close()
@@ -248,12 +255,39 @@ def test_a_wait_in_vain_ends_it(monkeypatch):
     assert timeouts[-3:] == [None, 0, None]
 
 
+def test_who_is_woken_soon_looks_again_the_next_time(monkeypatch):
+    selector, script = scripted(monkeypatch, [2, 5])
+    script.nap = 70e-6
+    selector._wait(None)
+    selector._wait(None)
+    assert script.timeouts == [0, None, 0, 0, 0], "70 us, with the time it takes to wake, are close"
+    selector.close()
+
+
+def test_looks_in_vain_become_rare_where_packets_always_come_a_little_late(monkeypatch):
+    selector, script = scripted(monkeypatch, [])
+    script.nap = 30e-6
+    selector._close = True
+    looked = []
+    for _ in range(300):
+        before = len(script.timeouts)
+        selector._wait(None)
+        looked.append(len(script.timeouts) - before > 2)
+    assert [at for at, look in enumerate(looked) if look] == [0, 2, 6, 14, 30, 62, 126, 190, 254]
+    script.found = [len(script.timeouts) + 3]
+    selector._asleep = 0
+    selector._wait(None)
+    assert script.found == [len(script.timeouts)], "found by looking"
+    script.found = []
+    for expected in (True, False, True):
+        before = len(script.timeouts)
+        selector._wait(None)
+        assert (len(script.timeouts) - before > 2) is expected, "the count began anew"
+    selector.close()
+
+
 def test_who_lost_the_processor_meanwhile_does_not_linger_for_a_while(monkeypatch):
-    selector = PacketSelector()
-    selector.linger = 50e-6
-    script = Scripted(monkeypatch, list(range(1, 100, 2)))
-    selector._poll_set.close()
-    selector._poll_set = script
+    selector, script = scripted(monkeypatch, list(range(1, 100, 2)))
     selector._wait(None)
     script.pause = 3e-3
     selector._wait(None)
@@ -271,13 +305,26 @@ def test_who_lost_the_processor_meanwhile_does_not_linger_for_a_while(monkeypatc
     selector.close()
 
 
+@pytest.mark.parametrize(("taken", "rest"), [(60e-6, 1.2e-3), (3e-3, 60e-3), (0.5, 0.1)])
+def test_the_pause_is_as_long_as_the_need_for_the_processor_was(taken, rest, monkeypatch):
+    selector, script = scripted(monkeypatch, [1, 3])
+    selector._wait(None)
+    script.pause = taken
+    selector._wait(None)
+    script.pause = 10e-6
+    lost = script.now
+    for after, looks in ((0.9 * rest, False), (1.1 * rest, True)):
+        script.now = lost + after
+        selector._close = True
+        before = len(script.timeouts)
+        selector._wait(None)
+        assert (len(script.timeouts) - before > 2) is looks
+    selector.close()
+
+
 def test_a_timer_that_is_nearer_than_the_wait_is_waited_for_asleep(monkeypatch):
-    selector = PacketSelector()
-    selector.linger = 50e-6
+    selector, script = scripted(monkeypatch, [])
     selector._close = True
-    script = Scripted(monkeypatch, [])
-    selector._poll_set.close()
-    selector._poll_set = script
     selector._wait(20e-6)
     selector._wait(0)
     assert script.timeouts == [20e-6, 0]

@@ -8,8 +8,9 @@ is something for asyncio: another descriptor, a callback, a timer.
 
 It also waits the way a networking stack does under load (net.core.busy_poll in Linux): while packets follow
 close upon each other, the next is looked for during `linger` seconds before the process goes to sleep, for
-sleeping and waking take longer than that. After a wait in vain it sleeps at once until they come close again:
-a daemon that nothing happens to uses no processor. Nor does it linger where processors are short.
+sleeping and waking take longer than that. After a look in vain it sleeps at once the next time, after two in a
+row the next three times, and so on: a daemon that nothing happens to uses no processor, nor does one whose
+packets always come a little later. Nor does it linger where processors are short.
 """
 
 from __future__ import annotations
@@ -26,8 +27,14 @@ from typing import Any, TypeVarTuple, Unpack
 EVENTS = 64
 """Ready descriptors taken per call."""
 
-REST = 0.1
-"""Seconds without lingering after the processor was taken away meanwhile: others have use for it."""
+REST_TIMES, REST = 20.0, 0.1
+"""The processor was taken away meanwhile: others have use for it. No lingering for so many times what they
+took, or for so many seconds at most."""
+CLOSE_TIMES = 2.0
+"""A packet that found us asleep came close if it was there within so many times `linger`: half of that is for
+being woken."""
+VAIN = 6
+"""Looks in vain in a row that make a difference."""
 
 _Ts = TypeVarTuple("_Ts")
 
@@ -47,7 +54,11 @@ class PacketSelector(EpollSelector):
         self.linger = 0.0
         """Seconds to look for packets before sleeping, while they come that close."""
         self._close = False
-        """The last one came within `linger`."""
+        """The last one came so soon that it was worth looking for."""
+        self._vain = 0
+        """Looks in vain in a row."""
+        self._asleep = 0
+        """Waits to sleep through, however close packets come, until the next look."""
         self._rest = 0.0
         """Until when not to linger."""
 
@@ -93,20 +104,27 @@ class PacketSelector(EpollSelector):
             self._close = True
             return events
         start = monotonic()
-        if self._close and start > self._rest:
+        if not self._close or start <= self._rest:
+            pass
+        elif self._asleep:
+            self._asleep -= 1
+        else:
             before = start
             while True:
                 events = poll(0, EVENTS)
                 now = monotonic()
                 if now - before > linger:
-                    self._rest = now + REST  # somebody else had the processor
+                    self._rest = now + min(REST_TIMES * (now - before), REST)
                 if events:
+                    self._vain = 0
                     return events
                 if now - start >= linger:
                     break
                 before = now
+            self._vain = min(self._vain + 1, VAIN)
+            self._asleep = (1 << self._vain) - 1
         events = poll(timeout, EVENTS)
-        self._close = monotonic() - start < linger
+        self._close = monotonic() - start < CLOSE_TIMES * linger
         return events
 
     def _keys(self, ready: list[tuple[int, int]]) -> list[tuple[SelectorKey, int]]:
