@@ -8,8 +8,8 @@ is something for asyncio: another descriptor, a callback, a timer.
 
 It also waits the way a networking stack does under load (net.core.busy_poll in Linux): while packets follow
 close upon each other, the next is looked for during `linger` seconds before the process goes to sleep, for
-sleeping and waking take longer than that. After a look in vain it sleeps at once the next time, after two in a
-row the next three times, and so on: a daemon that nothing happens to uses no processor, nor does one whose
+sleeping and waking take longer than that. After a look in vain it sleeps at once the next time, after two in
+a row the next three times, and so on: a daemon that nothing happens to uses no processor, nor does one whose
 packets always come a little later. Nor does it linger where processors are short.
 """
 
