@@ -393,6 +393,44 @@ def test_a_partner_may_lend_its_connection_for_a_pull():
     assert site.stations[A].node.db.highest[packed("10.7.7.7")] == 12
 
 
+def test_a_partner_that_lent_its_connection_has_it_back_before_hosts_are_asked():
+    site = Site((A, (B,)))
+    site.register(A, "TWIN#20", "10.0.1.77")
+    host = site.ether.host("10.0.1.77", 137)
+    client = site.wires.connect(site.stations[A], B)
+    site.ether.run(1)
+    client.send(winsra.pack(winsra.start(0, 99)))
+    site.ether.run(1)
+    context = winsra.unpack(client.got[-1]).body.context.to_bytes(4, "big")
+    for data in update("10.7.7.7", 12, [unique("TWIN#20", "10.7.7.9", 12)]):
+        client.send(data[:4] + context + data[8:])
+        site.ether.run(0.01)
+    assert client.closed
+    assert host.got == []
+    site.ether.run(1)
+    ((_, question),) = host.got
+    assert nspacket.unpack(question).opcode == Opcode.QUERY
+
+
+def test_an_association_is_spoken_to_over_another_connection_of_its_partner_and_answers_over_its_own():
+    site = Site((A, (B, C)))
+    first, _ = associated(site)
+    context = winsra.unpack(first.got[-1]).body.context
+    question = winsra.pack(winsra.replication(Command.TABLE_QUERY, context))
+    second, _ = associated(site)
+    stranger, _ = associated(site, C)
+    for client in (second, stranger):
+        count = len(client.got)
+        client.send(question)
+        site.ether.run(1)
+        assert len(client.got) == count
+    assert [winsra.unpack(data).command for data in first.got[1:]] == [Command.TABLE_REPLY], "once: not for C"
+    second.send(winsra.pack(winsra.stop(context, winsra.STOPPED_BY_ERROR)))
+    site.ether.run(1)
+    assert first.closed
+    assert not second.closed
+
+
 def test_many_names_are_taken_and_told_in_slices_and_none_is_lost():
     site = Site((A, (B,)))
     client, say = associated(site)

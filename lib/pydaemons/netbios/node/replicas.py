@@ -2,45 +2,41 @@
 """Records that partners told, taken into the database. Read Replicas.take; conflict says which record counts.
 
 A host of ours that a partner knows with other addresses is asked (a challenge), and a host that lost its name
-to a group is told to give it up (a release demand). Neither is waited for.
+to a group is told to give it up (a release demand): both are put down with `inquiries` and not waited for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from functools import partial
 
 from pydaemons.engine.effects import Level
-from pydaemons.engine.protocol import Address, Now
-from pydaemons.netbios import name, nspacket
-from pydaemons.netbios.codes import GROUP, Opcode
+from pydaemons.engine.protocol import Now
+from pydaemons.netbios import name
+from pydaemons.netbios.codes import GROUP
 from pydaemons.netbios.node.conflict import GROUPS, Action, addresses, decide, merge_groups, merge_hosts
 from pydaemons.netbios.node.events import WINS_TAKEN_OVER, Say
 from pydaemons.netbios.node.exchange import Exchanges
+from pydaemons.netbios.node.inquiries import Inquiries
 from pydaemons.netbios.node.tunables import NetbiosTunables
 from pydaemons.netbios.node.winsdb import DELETED_AFTER, LOCAL, Member, Record, State, WinsDb, kind_of
-from pydaemons.netbios.nspacket import Nb, Packet
 from pydaemons.netbios.winsra import NameRecord, OwnedAddress, RecordKind, RecordState
-from pydaemons.wire.errors import WireError
 
-TRIES = 3
-ASKED_ADDRESSES = 3
-PENDING = 1024
-"""Challenges at once; further replicas that would need one are not taken, and come again changed or never."""
 _SHIFT = 13
 """Of the node type in NB flags."""
+
+
+CHANGES = frozenset((Action.REPLACE, Action.DEMAND, Action.MERGE))
 
 
 class Challenge:
     """A host of ours that is asked whether a partner's record of it is right."""
 
-    __slots__ = ("held", "left", "replica", "wire")
+    __slots__ = ("held", "replica")
 
-    def __init__(self, wire: bytes, held: Record, replica: Record) -> None:
-        self.wire = wire
+    def __init__(self, held: Record, replica: Record) -> None:
         self.held = held
         self.replica = replica
-        self.left = [member.address for member in held.members[:ASKED_ADDRESSES]]
 
 
 class Replicas:
@@ -62,21 +58,21 @@ class Replicas:
         self.taken = 0
         self.kept = 0
         """Replicas that were not taken: ours counts."""
-        self._exchanges = exchanges
+        self.inquiries = Inquiries(exchanges, tunables)
         self._tunables = tunables
         self._is_ours = is_ours
         self._is_refused = is_refused
         self._log = log
-        self._asked: dict[bytes, Challenge] = {}
+        self._challenged: dict[bytes, Challenge] = {}
 
     def take(self, told: NameRecord, owner: bytes, now: Now) -> bool:
         """A record that `owner` owns, by whomever it was told; did it change anything?"""
         wire = name.key(told.name)
         replica = self._replica(told, owner, now)
-        found = self.db.find(wire)
-        if self._is_refused(wire) or wire in self._asked:
+        if self._is_refused(wire):
             self.kept += 1
             return False
+        found = self.db.find(wire)
         if found is None:
             if replica.kind == RecordKind.SPECIAL_GROUP and not replica.members:
                 return False
@@ -91,7 +87,12 @@ class Replicas:
         if ours and held.kind != RecordKind.SPECIAL_GROUP and (not held.group or replica.kind not in GROUPS):
             self._insist(wire, held)
             return False
-        match decide(held, replica, owner):
+        action = decide(held, replica, owner)
+        challenge = self._challenged.get(wire)
+        moot = action is Action.KEEP and challenge is not None and challenge.replica.owner == owner
+        if moot or action in CHANGES:
+            self._challenged.pop(wire, None)  # whatever the host answers now, it is about the past
+        match action:
             case Action.KEEP:
                 self.kept += 1
                 if held.owner == LOCAL and held.state == State.ACTIVE and replica.state != State.ACTIVE:
@@ -100,12 +101,12 @@ class Replicas:
             case Action.REPLACE:
                 return self._put(wire, replica)
             case Action.DEMAND:
-                self._demand(wire, held.flags, sorted(addresses(held)), now)
+                self.inquiries.demand(wire, held.flags, sorted(addresses(held)))
                 return self._put(wire, replica)
             case Action.MERGE:
                 return self._put(wire, merge_groups(held, replica, owner))
             case Action.CHALLENGE:
-                self._challenge(wire, held, replica, now)
+                self._challenge(wire, held, replica)
                 return False
 
     def told(self, wire: bytes, record: Record) -> NameRecord:
@@ -150,87 +151,40 @@ class Replicas:
 
     # ---- asking our hosts
 
-    def _challenge(self, wire: bytes, held: Record, replica: Record, now: Now) -> None:
-        challenge = Challenge(wire, held, replica)
-        if len(self._asked) >= PENDING or self._exchanges.full() or not challenge.left:
-            self.kept += 1
+    def _challenge(self, wire: bytes, held: Record, replica: Record) -> None:
+        challenge = self._challenged.get(wire)
+        if challenge is not None:
+            challenge.held, challenge.replica = held, replica
             return
-        self._asked[wire] = challenge
-        self._ask(challenge, now)
-
-    def _ask(self, challenge: Challenge, now: Now) -> None:
-        host = ".".join(map(str, challenge.left.pop(0)))
-        self._exchanges.start(
-            lambda id_: nspacket.query(id_, challenge.wire, broadcast=False, recursion_desired=False),
-            Address(host, self._exchanges.port),
-            now,
-            source=None,
-            tries=TRIES,
-            interval=float(self._tunables.challenge_timeout),
-            on_answer=partial(self._answered, challenge),
-            on_silence=partial(self._silent, challenge),
+        challenge = self._challenged[wire] = Challenge(held, replica)
+        self.inquiries.challenge(
+            wire, [member.address for member in held.members], partial(self._answered, wire, challenge)
         )
 
-    def _answered(self, challenge: Challenge, packet: Packet, host: str, now: Now) -> bool:
-        listed: set[bytes] = set()
-        for record in packet.answers:
-            try:
-                if record.name == challenge.wire:
-                    listed |= {nb.address for nb in nspacket.unpack_nb(record.data)}
-            except WireError:
-                continue
-        if packet.rcode or not listed:
-            self._replace(challenge)
-            return True
-        wire, held, replica = challenge.wire, challenge.held, challenge.replica
-        del self._asked[wire]
-        if not addresses(replica) <= listed or not self._stands(challenge):
+    def _answered(self, wire: bytes, challenge: Challenge, listed: set[bytes], now: Now) -> None:
+        """A host said which addresses it has; none: it is gone."""
+        if self._challenged.get(wire) is not challenge:
+            return  # what partners told since has settled it
+        del self._challenged[wire]
+        held, replica = challenge.held, challenge.replica
+        record = self.db.find(wire)
+        if record is None or (record.version, record.owner) != (held.version, LOCAL):
+            self.kept += 1  # it registered anew meanwhile
+        elif not listed:
+            self._log(
+                Level.NOTICE,
+                f"WINS: {name.unpack(wire)} goes to the host a partner knows: its owner is gone",
+                WINS_TAKEN_OVER,
+            )
+            self._put(wire, replica)
+        elif not addresses(replica) <= listed:
             self.kept += 1  # the host is not the one the partner knows
         elif addresses(held) <= listed:
             self._put(wire, merge_hosts(held, replica))
         else:
-            # the host says itself that what we know is not so: it shall register anew
-            self._demand(wire, held.flags, sorted(listed), now)
-        return True
-
-    def _silent(self, challenge: Challenge, now: Now) -> None:
-        if challenge.left:
-            self._ask(challenge, now)
-        else:
-            self._replace(challenge)
-
-    def _replace(self, challenge: Challenge) -> None:
-        del self._asked[challenge.wire]
-        if not self._stands(challenge):
-            return
-        self._log(
-            Level.NOTICE,
-            f"WINS: {name.unpack(challenge.wire)} goes to the host a partner knows: its owner is gone",
-            WINS_TAKEN_OVER,
-        )
-        self._put(challenge.wire, challenge.replica)
-
-    def _stands(self, challenge: Challenge) -> bool:
-        """Is the record still the one the host was asked about?"""
-        record = self.db.find(challenge.wire)
-        return record is not None and record.version == challenge.held.version and record.owner == LOCAL
-
-    def _demand(self, wire: bytes, flags: int, hosts: Collection[bytes], now: Now) -> None:
-        """Tell hosts to give a name up (RFC 1002 section 4.2.9)."""
-        for address in hosts:
-            if self._exchanges.full():
-                return
-            self._exchanges.start(
-                partial(_release_of, wire, Nb(flags, address)),
-                Address(".".join(map(str, address)), self._exchanges.port),
-                now,
-                source=None,
-                tries=TRIES,
-                interval=float(self._tunables.challenge_timeout),
-                on_answer=lambda packet, host, now: True,
-                on_silence=lambda now: None,
-            )
-
-
-def _release_of(wire: bytes, nb: Nb, id_: int) -> bytes:
-    return nspacket.claim(Opcode.RELEASE, id_, wire, nb, ttl=0, broadcast=False, recursion_desired=False)
+            # the host says itself that what we know is not so: it shall register anew. Only addresses that
+            # servers knew are told so, however many the answer has.
+            self.kept += 1
+            known = listed & (addresses(held) | addresses(replica))
+            self.inquiries.demand(wire, held.flags, sorted(known))
+            self.inquiries.start(now)

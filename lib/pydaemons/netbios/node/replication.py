@@ -36,6 +36,11 @@ LINKS = 4
 """Connections of one partner; it gets along with two."""
 OWNERS = 4096
 """Owners known; a network has a handful."""
+ASK_AFTER = 0.25
+"""Seconds from the end of a pull to the first question to hosts whose names are disputed: what comes next may
+settle it (another partner's word), and a partner that lent us its connection has it back by then."""
+ASK_AGAIN = 1.0
+"""Seconds until those are begun with for which there was no room."""
 BELIEVABLE = 1 << 62
 """A version of ours that partners may claim to have seen: after it there must be room."""
 _ANY = 0xFFFFFFFFFFFFFFFF
@@ -213,6 +218,10 @@ class Replication:
                 link = self._links.get(key)
                 if link is not None:
                     self._lost(link, "no answer")
+            elif key == "ask":
+                self.replicas.inquiries.start(now)
+                if self.replicas.inquiries.waiting:
+                    self._timers.set("ask", now.mono + ASK_AGAIN)
             elif key == "inform":
                 self._told = self.db.highest.get(LOCAL, 0)
                 self.inform(None, now)
@@ -283,7 +292,12 @@ class Replication:
                 self._send(link, winsra.pack(winsra.start(body.context, link.context, reply=True)))
             return
         if message.context != link.context:
-            return
+            # an association may be spoken to over any connection of its partner, and answers over its own
+            others = self._links.values()
+            found = [each for each in others if each.host == link.host and each.context == message.context]
+            if not found:
+                return
+            link = found[0]
         if message.kind == Kind.START_REPLY and isinstance(body, Start):
             if link.phase is Phase.STARTING:
                 link.peer_context = body.context
@@ -357,6 +371,7 @@ class Replication:
             self._say(link, Command.NAMES_REQUEST, link.asked)
             self._timers.set(link.id, now.mono + PATIENCE)
             return
+        self._ask_soon()
         peer = self.peers[link.host]
         peer.pulled_at = now.wall
         peer.error = ""
@@ -372,6 +387,10 @@ class Replication:
                     other.inform_wanted = True
                     self._work(other, now)
         self._work(peer, now)
+
+    def _ask_soon(self) -> None:
+        if self.replicas.inquiries.waiting:
+            self._timers.set("ask", self._now.mono + ASK_AFTER)
 
     # ---- jobs
 
@@ -455,6 +474,7 @@ class Replication:
 
     def _lost(self, link: Link, reason: str, *, tell: bool = True) -> None:
         """A link is of no use any more; what was wanted is tried again later."""
+        self._ask_soon()
         busy = link.phase is not Phase.RESTING
         peer = self.peers.get(link.host)
         self._hang_up(link, tell=tell)
