@@ -8,13 +8,11 @@ GRANTED_MSG over UDP or TCP and acknowledges them.
 
 from __future__ import annotations
 
-import select
-import socket
-import time
 from dataclasses import dataclass
 from typing import Self
 
 from hosts import rpc
+from hosts.callbacks import Callbacks
 from hosts.lab import Host
 
 NULL, TEST, LOCK, CANCEL, UNLOCK, GRANTED = range(6)
@@ -154,84 +152,28 @@ class Waiter:
     """Takes callbacks for `host`; needs its rpcbind running."""
 
     def __init__(self, host: Host) -> None:
-        with host.network():
-            self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            self.tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        self.udp.bind(("0.0.0.0", 0))
-        self.tcp.bind(("0.0.0.0", 0))
-        self.tcp.listen()
-        self.streams: dict[socket.socket, bytes] = {}
-        """Connections of servers, with what came in and is not a whole record yet."""
-        self.acknowledge = True
+        self._callbacks = Callbacks(host)
+
+    @property
+    def acknowledge(self) -> bool:
         """False: callbacks are seen but not answered, as by a client that hangs."""
-        with rpc.Udp("127.0.0.1", 111, place=host.network) as rpcbind:
-            for version in (1, 3, 4):
-                for protocol, sock in ((rpc.UDP, self.udp), (rpc.TCP, self.tcp)):
-                    row = rpc.u32(rpc.NLM, version, protocol, sock.getsockname()[1])
-                    assert rpcbind.call(rpc.PORTMAP, 2, 1, row).result().u32(), "rpcbind refused the waiter"
+        return self._callbacks.status is not None
+
+    @acknowledge.setter
+    def acknowledge(self, value: bool) -> None:
+        self._callbacks.status = STATUS_GRANTED if value else None
 
     def wait(self, server: tuple[str, int], *, timeout: float = 30.0) -> Callback:
         """The next GRANTED or GRANTED_MSG; GRANTED_RES goes to `server`. NoReplyError when none comes."""
-        deadline = time.monotonic() + timeout
-        while (left := deadline - time.monotonic()) > 0:
-            ready, _, _ = select.select([self.udp, self.tcp, *self.streams], [], [], left)
-            moment = time.monotonic()
-            for sock in ready:
-                if sock is self.tcp:
-                    self.streams[sock.accept()[0]] = b""
-                elif found := self._read(sock, server, moment):
-                    return found
-        raise rpc.NoReplyError(f"no GRANTED within {timeout:g} s")
-
-    def _read(self, sock: socket.socket, server: tuple[str, int], moment: float) -> Callback | None:
-        if sock is self.udp:
-            message, source = sock.recvfrom(65536)
-            answer, found = self._answer(message, source, moment)
-            if answer and self.acknowledge:
-                sock.sendto(answer, server if found and found.procedure == GRANTED_MSG else source)
-            return found
-        data = sock.recv(65536)
-        if not data:
-            del self.streams[sock]
-            sock.close()
-            return None
-        data = self.streams[sock] + data
-        if len(data) < 4 or len(data) < 4 + (size := int.from_bytes(data[:4]) & 0x7FFF_FFFF):
-            self.streams[sock] = data  # callbacks are small: one fragment each
-            return None
-        self.streams[sock] = data[4 + size :]
-        answer, found = self._answer(data[4 : 4 + size], sock.getpeername(), moment)
-        if answer and self.acknowledge:
-            sock.sendall(rpc.u32(0x8000_0000 | len(answer)) + answer)
-        return found
-
-    @staticmethod
-    def _answer(message: bytes, source: tuple[str, int], moment: float) -> tuple[bytes, Callback | None]:
-        """What to send back, and the callback; nothing for a reply (to our GRANTED_RES)."""
-        call = rpc.Unpacker(message)
-        xid, kind = call.u32(), call.u32()
-        if kind != rpc.CALL:
-            return b"", None
-        _, _, version, procedure = (call.u32() for _ in range(4))
-        for _ in range(2):  # credential and verifier
-            call.u32()
-            call.opaque()
-        empty = rpc.u32(xid, rpc.REPLY, 0, 0, 0, 0)
-        if procedure not in (GRANTED, GRANTED_MSG):
-            return empty, None
-        result = rpc.opaque(call.opaque()) + rpc.u32(STATUS_GRANTED)
-        call.u32()  # exclusive
-        call.opaque()  # caller
-        handle, _, svid = call.opaque(), call.opaque(), call.u32()
-        number = call.u64 if version == 4 else call.u32
-        found = Callback(moment, procedure, version, source[:2], handle, svid, number(), number())
-        if procedure == GRANTED_MSG:
-            return rpc.call_bytes(rpc.NLM, version, GRANTED_RES, result), found
-        return empty + result, found
+        told = self._callbacks.next(
+            lambda call: call.procedure in (GRANTED, GRANTED_MSG), server=server, timeout=timeout
+        )
+        _, _, lock = told.granted()
+        where = (lock.fh, lock.svid, lock.offset, lock.length)
+        return Callback(told.moment, told.procedure, told.version, told.source, *where)
 
     def close(self) -> None:
-        for sock in (self.udp, self.tcp, *self.streams):
-            sock.close()
+        self._callbacks.close()
 
     def __enter__(self) -> Self:
         return self

@@ -11,7 +11,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pydaemons.cli import tables
-from pydaemons.cli.lockctl_shared import Row, bounds, duration, mode, whose
+from pydaemons.cli.lockctl_shared import (
+    CLIENT,
+    Field,
+    Row,
+    behind,
+    bounds,
+    cells,
+    columns_of,
+    duration,
+    mode,
+    plain,
+    whose,
+)
 from pydaemons.cli.tables import Column, Style
 
 ORDERS = {"w": "waiting", "l": "locks", "f": "file"}
@@ -20,15 +32,6 @@ CALLS = ("LOCK", "UNLOCK")
 """Always told; others when there are any."""
 OUTCOMES = (("granted", "GRANTED"), ("denied", "DENIED"), ("blocked", "BLOCKED"), ("deadlock", "DEADLCK"))
 
-CLIENTS = (
-    Column("CLIENT"),
-    Column("NAME", cut=True),
-    Column("LOCKS", right=True),
-    Column("SHARES", right=True),
-    Column("WAITING", right=True),
-    Column("MONITORED"),
-    Column("IDLE", right=True),
-)
 FILES = (
     Column("FILE", cut=True),
     Column("LOCKS", right=True),
@@ -145,19 +148,16 @@ def _traffic(per_second: Mapping[str, float]) -> str:
 
 def _clients(clients: Sequence[Row], now: float, style: Style, most: int | None) -> list[str]:
     first = sorted(clients, key=lambda row: (-row["blocked"], -row["locks"], -row["last_seen"]))
-    rows = [
-        (
-            row["client"],
-            row["name"],
-            row["locks"],
-            row["shares"],
-            row["blocked"],
-            row["monitored"],
-            duration(now - row["last_seen"]),
-        )
-        for row in first[:most]
-    ]
-    lines = tables.render(CLIENTS, rows, style)
+    fields: tuple[Field, ...] = (
+        *CLIENT,
+        plain("LOCKS", right=True),
+        plain("SHARES", right=True),
+        plain("WAITING", "blocked", right=True),
+        plain("MONITORED"),
+        (Column("IDLE", right=True), lambda row: duration(now - row["last_seen"])),
+    )
+    rows = [cells(fields, row) for row in first[:most]]
+    lines = tables.render(columns_of(fields), rows, style)
     if len(first) > len(rows):
         lines.append(f"and {len(first) - len(rows)} more clients")
     return lines
@@ -186,5 +186,5 @@ def _holder(row: Row) -> tuple[object, ...]:
 
 
 def _waiter(row: Row) -> tuple[object, ...]:
-    behind = ",".join(whose(each) for each in row["holders"]) + (",…" if row["more_holders"] else "")
-    return (whose(row), row["name"], "waits", mode(row), *bounds(row), duration(row["waiting"]), behind)
+    waiting = duration(row["waiting"])
+    return (whose(row), row["name"], "waits", mode(row), *bounds(row), waiting, behind(row))

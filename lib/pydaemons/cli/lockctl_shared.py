@@ -7,15 +7,18 @@ import json
 import socket
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from ipaddress import ip_address
 from typing import Any
 
+from pydaemons.cli.tables import Column
 from pydaemons.kit.controlclient import ControlClient
 
 OK, FAILED = 0, 1
 
 Row = Mapping[str, Any]
+Field = tuple[Column, Callable[[Row], object]]
+"""A column, and what of a row stands in it."""
 
 
 class DaemonError(Exception):
@@ -57,12 +60,41 @@ def whose(row: Row) -> str:
     return f"{row['client']}:{row['svid']}" if "svid" in row else str(row["client"])
 
 
+def behind(row: Row) -> str:
+    """Those in the way of a request; not all, where they are many."""
+    return ",".join(map(whose, row["holders"])) + (",…" if row["more_holders"] else "")
+
+
 def bounds(row: Row) -> tuple[object, object]:
     """First and last byte."""
     if "offset" not in row:
         return None, None
     offset, length = row["offset"], row["length"]
     return offset, offset + length - 1 if length else "EOF"
+
+
+def plain(heading: str, key: str = "", *, right: bool = False, cut: bool = False) -> Field:
+    """A column with what the row calls `key` (the heading in small letters), if it has that."""
+    name = key or heading.lower()
+    return Column(heading, right=right, cut=cut), lambda row: row.get(name)
+
+
+def columns_of(fields: Sequence[Field]) -> list[Column]:
+    """The columns."""
+    return [column for column, _ in fields]
+
+
+def cells(fields: Sequence[Field], row: Row) -> tuple[object, ...]:
+    """What stands in them for one row."""
+    return tuple(value(row) for _, value in fields)
+
+
+CLIENT: tuple[Field, ...] = (plain("CLIENT"), plain("NAME", cut=True))
+"""Whose a row is."""
+BOUNDS: tuple[Field, ...] = (
+    (Column("START", right=True), lambda row: bounds(row)[0]),
+    (Column("END", right=True), lambda row: bounds(row)[1]),
+)
 
 
 def dump(value: object) -> int:

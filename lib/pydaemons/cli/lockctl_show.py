@@ -12,12 +12,54 @@ import time
 from collections.abc import Sequence
 
 from pydaemons.cli import tables
-from pydaemons.cli.lockctl_shared import OK, Row, bounds, dump, duration, find_clients, mode, stamp, whose
+from pydaemons.cli.lockctl_shared import (
+    BOUNDS,
+    CLIENT,
+    OK,
+    Field,
+    Row,
+    behind,
+    cells,
+    columns_of,
+    dump,
+    duration,
+    find_clients,
+    mode,
+    plain,
+    stamp,
+)
 from pydaemons.cli.lockctl_stats import prometheus, stats_rows
 from pydaemons.cli.lockctl_users import users
 from pydaemons.cli.shared import snake_case
 from pydaemons.cli.tables import Column
 from pydaemons.kit.controlclient import ControlClient
+
+LOCKS: tuple[Field, ...] = (
+    *CLIENT,
+    plain("SVID", right=True),
+    (Column("TYPE"), lambda row: row["kind"].upper()),
+    (Column("MODE"), mode),
+    *BOUNDS,
+    plain("OWNER", "oh", cut=True),
+    plain("FILE", cut=True),
+)
+BLOCKED: tuple[Field, ...] = (
+    *CLIENT,
+    plain("SVID", right=True),
+    (Column("MODE"), mode),
+    *BOUNDS,
+    (Column("WAITING", right=True), lambda row: duration(row["waiting"])),
+    (Column("HELD-BY", cut=True), behind),
+    plain("FILE", cut=True),
+)
+CLIENTS: tuple[Field, ...] = (
+    *CLIENT,
+    *(plain(heading, right=True) for heading in ("LOCKS", "SHARES", "BLOCKED")),
+    plain("MONITORED"),
+    (Column("STATE", right=True), lambda row: row["state"] or None),
+    (Column("FIRST-SEEN"), lambda row: stamp(row["first_seen"], separator="T")),
+    (Column("LAST-SEEN"), lambda row: stamp(row["last_seen"], separator="T")),
+)
 
 
 def status(daemon: ControlClient, arguments: argparse.Namespace) -> int:
@@ -92,92 +134,18 @@ def locks(daemon: ControlClient, arguments: argparse.Namespace) -> int:
         for piece in daemon.pieces("Locks", client=client, file=file, svid=arguments.svid)
         for row in piece["locks"]
     ]
-    columns = [
-        Column("CLIENT"),
-        Column("NAME", cut=True),
-        Column("SVID", right=True),
-        Column("TYPE"),
-        Column("MODE"),
-        Column("START", right=True),
-        Column("END", right=True),
-        Column("OWNER", cut=True),
-        Column("FILE", cut=True),
-    ]
-    rows = [
-        (
-            row["client"],
-            row["name"],
-            row.get("svid"),
-            row["kind"].upper(),
-            mode(row),
-            *bounds(row),
-            row["oh"],
-            row["file"],
-        )
-        for row in found
-    ]
-    return _table(found, columns, rows, arguments)
+    return _table(found, LOCKS, arguments)
 
 
 def blocked(daemon: ControlClient, arguments: argparse.Namespace) -> int:
     """Requests that wait, and for whom."""
     found = [row for piece in daemon.pieces("Blocked") for row in piece["blocked"]]
-    columns = [
-        Column("CLIENT"),
-        Column("NAME", cut=True),
-        Column("SVID", right=True),
-        Column("MODE"),
-        Column("START", right=True),
-        Column("END", right=True),
-        Column("WAITING", right=True),
-        Column("HELD-BY", cut=True),
-        Column("FILE", cut=True),
-    ]
-    rows = [
-        (
-            row["client"],
-            row["name"],
-            row["svid"],
-            mode(row),
-            *bounds(row),
-            duration(row["waiting"]),
-            ",".join(map(whose, row["holders"])) + (",…" if row["more_holders"] else ""),
-            row["file"],
-        )
-        for row in found
-    ]
-    return _table(found, columns, rows, arguments)
+    return _table(found, BLOCKED, arguments)
 
 
 def clients(daemon: ControlClient, arguments: argparse.Namespace) -> int:
     """Clients that hold or wait for anything, or did lately."""
-    answer = daemon.call("Clients")
-    columns = [
-        Column("CLIENT"),
-        Column("NAME", cut=True),
-        Column("LOCKS", right=True),
-        Column("SHARES", right=True),
-        Column("BLOCKED", right=True),
-        Column("MONITORED"),
-        Column("STATE", right=True),
-        Column("FIRST-SEEN"),
-        Column("LAST-SEEN"),
-    ]
-    rows = [
-        (
-            row["client"],
-            row["name"],
-            row["locks"],
-            row["shares"],
-            row["blocked"],
-            row["monitored"],
-            row["state"] or None,
-            stamp(row["first_seen"], separator="T"),
-            stamp(row["last_seen"], separator="T"),
-        )
-        for row in answer["clients"]
-    ]
-    return _table(answer["clients"], columns, rows, arguments)
+    return _table(daemon.call("Clients")["clients"], CLIENTS, arguments)
 
 
 def stats(daemon: ControlClient, arguments: argparse.Namespace) -> int:
@@ -193,13 +161,9 @@ def stats(daemon: ControlClient, arguments: argparse.Namespace) -> int:
     return OK
 
 
-def _table(
-    answer: Sequence[Row],
-    columns: Sequence[Column],
-    rows: Sequence[Sequence[object]],
-    arguments: argparse.Namespace,
-) -> int:
+def _table(answer: Sequence[Row], fields: Sequence[Field], arguments: argparse.Namespace) -> int:
     if arguments.json:
         return dump(answer)
-    tables.show(columns, rows, headings=not arguments.no_headings)
+    rows = [cells(fields, row) for row in answer]
+    tables.show(columns_of(fields), rows, headings=not arguments.no_headings)
     return OK
