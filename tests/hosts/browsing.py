@@ -6,11 +6,15 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import sys
 from typing import Any
 
 from hosts.lab import Host, Lab
 from hosts.netbios import CACHE, CHECKOUT, ctl
+from pydaemons.netbios import browse, mailslot, name
+from pydaemons.netbios.browse import Frame
+from pydaemons.netbios.dgram import Datagram, Kind
 
 GROUP = "[global]\nworkgroup = TESTGRP\n"
 LINE = re.compile(r'"(?P<name>[^"]*)" +(?P<type>[0-9a-f]{8}) "(?P<comment>[^"]*)" +"(?P<group>[^"]*)"')
@@ -61,6 +65,27 @@ def enumerate_servers(host: Host, server: str, types: int = 0xFFFFFFFF) -> set[s
     answer = json.loads(done.stdout)
     assert "error" not in answer, answer
     return {entry[0] for entry in answer["servers"]}
+
+
+def say(host: Host, slot: bytes, frame: Frame, *, source: str, to: str) -> None:
+    """Have somebody on `host` say a browser frame to all of its first network."""
+    names = (name.pack(name.parse(each)) for each in (source, to))
+    write = mailslot.Write(slot, browse.pack(frame))
+    packet = Datagram(Kind.DIRECT_GROUP, 7, socket.inet_aton(host.address), 138, *names, write.pack())
+    with host.network(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        sock.bind((host.address, 0))
+        sock.sendto(packet.pack(), (host.address.rpartition(".")[0] + ".255", 138))
+
+
+def hears_datagrams(host: Host, *, hears: bool) -> None:
+    """Whether `host` hears what comes to port 138 on its first network; it may go on speaking. A routing rule
+    and no packet filter: every kernel has those."""
+    rule = ("pref", "0", "iif", "net0", "ipproto", "udp", "dport", "138", "blackhole")
+    if not hears:  # ours must come before the one that says which addresses are our own
+        host.run("ip", "rule", "add", "pref", "1", "lookup", "local", check=True)
+        host.run("ip", "rule", "delete", "pref", "0", check=True)
+    host.run("ip", "rule", "delete" if hears else "add", *rule, check=True)
 
 
 def route(lab: Lab, near: Host, router: Host, far: Host) -> None:

@@ -79,6 +79,15 @@ def test_an_answer_without_end_is_not_kept(tmp_path, monkeypatch):
     assert "without an answer" in result.error
 
 
+def test_a_process_that_has_answered_ends_by_itself(tmp_path, monkeypatch):
+    done = tmp_path / "done"
+    (result,) = fetch(
+        tmp_path, monkeypatch, f"""printf '{{"error": "no"}}'; exec >&-; sleep 0.2; : >{done}"""
+    )
+    assert result.error == "no"
+    assert done.exists()
+
+
 def test_nothing_is_told_after_the_end(tmp_path, monkeypatch):
     assert fetch(tmp_path, monkeypatch, "exec sleep 60", stop=True) == []
 

@@ -53,7 +53,9 @@ class ListFetcher:
         assert child.stdout is not None
         try:
             async with asyncio.timeout(PATIENCE):
-                text = await _read(child.stdout)
+                text, whole = await _read(child.stdout)
+                if whole:
+                    await child.wait()  # killed on its way out, it might be reaped behind asyncio's back
             result = parse(effect, text)
         except TimeoutError:
             result = ListFetched(effect.host, effect.group, error=f"no list within {PATIENCE:.0f} s")
@@ -76,15 +78,16 @@ class ListFetcher:
         await asyncio.gather(*running, return_exceptions=True)
 
 
-async def _read(stream: asyncio.StreamReader) -> bytes:
+async def _read(stream: asyncio.StreamReader) -> tuple[bytes, bool]:
+    """All that is said, if it is whole; nothing of an answer without end."""
     parts: list[bytes] = []
     size = 0
     while piece := await stream.read(65536):
         size += len(piece)
         if size > MOST_BYTES:
-            return b""
+            return b"", False
         parts.append(piece)
-    return b"".join(parts)
+    return b"".join(parts), True
 
 
 def parse(effect: FetchList, text: bytes) -> ListFetched:

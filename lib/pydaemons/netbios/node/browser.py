@@ -77,7 +77,9 @@ class Browser:
             self.places.pop(subnet).candidacy.withdraw()
         for subnet in ground.subnets.all:
             if subnet not in self.places:
-                place = self.places[subnet] = LocalMaster(ground, subnet, changed=self._office_changed)
+                place = self.places[subnet] = LocalMaster(
+                    ground, subnet, fetches=self.fetches, changed=self._office_changed
+                )
                 if (subnet.interface.address, ground.master_wire) in inherited:
                     place.inherit(now)
                 else:
@@ -89,7 +91,7 @@ class Browser:
         # after a restart nothing is known yet, while browse.dat still says what was
         self._swept = now.mono - EXPIRE_EVERY + (REFILLED if inherited else 0.0)
         self._dirty = True
-        self.domain.local_master(now, is_one=self.is_master())
+        self._tell_office(now)
 
     def wanted(self, subnet: Subnet) -> tuple[OwnName, ...]:
         """The names our office on a network needs."""
@@ -125,7 +127,7 @@ class Browser:
         for place in list(self.places.values()):
             place.tick(now, offices)
         self.domain.tick(now)
-        self.remote.tick(now, self.type(), is_master=self.is_master())
+        self.remote.tick(now, self.type())
         self.lanman.tick(now, self.type())
         at = self._sweep_at()
         if at is not None and now.mono >= at:
@@ -143,6 +145,8 @@ class Browser:
     def fetched(self, result: ListFetched, now: Now) -> None:
         """The shell has another master's list."""
         self.fetches.fetched(result, now)
+        for place in self.places.values():
+            place.backup.fetched(result, now)
 
     def force_election(self, now: Now) -> int:
         """Hold one on every network; on how many."""
@@ -220,7 +224,12 @@ class Browser:
     def _office_changed(self, place: LocalMaster, now: Now) -> None:
         self._dirty = True
         self._names_changed(place.subnet, now)
-        self.domain.local_master(now, is_one=self.is_master())
+        self._tell_office(now)
+
+    def _tell_office(self, now: Now) -> None:
+        is_master = self.is_master()
+        self.domain.local_master(now, is_one=is_master)
+        self.remote.local_master(now, is_one=is_master)
 
     def _domain_changed(self, now: Now) -> None:
         self._dirty = True

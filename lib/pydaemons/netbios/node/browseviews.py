@@ -115,7 +115,7 @@ def _elections(node: Node, arguments: Mapping[str, Any], now: Now) -> dict[str, 
         "networks": [
             {
                 "interface": place.subnet.interface.name,
-                "role": place.role.name.lower(),
+                "role": "backup" if place.backup.is_one else place.role.name.lower(),
                 "since": place.since or None,
                 "master": place.master,
                 "address": place.master_host,

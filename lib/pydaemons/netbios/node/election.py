@@ -71,13 +71,13 @@ NOBODY = Election(0, 0, 0, 0, b"")
 """A frame that everybody beats: it calls an election without standing in it."""
 
 
-def criterion(os_level: int, *, preferred: bool, domain_master: bool, wins: bool = False) -> int:
+def criterion(os_level: int, *, preferred: bool, domain_master: bool, backup: bool = False) -> int:
     """The criterion of a candidate that is able to be master."""
     desire = Desire.STANDBY
+    if backup:
+        desire |= Desire.BACKUP
     if preferred:
         desire |= Desire.PREFERRED_MASTER
-    if wins:
-        desire |= Desire.WINS_CLIENT
     if domain_master:
         desire |= Desire.DOMAIN_MASTER
     return (os_level & 0xFF) << 24 | BROWSER_VERSION << 8 | desire

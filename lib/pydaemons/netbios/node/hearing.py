@@ -247,9 +247,14 @@ class Hearing:
         place.reset(frame.command, now)
         self._touched()
 
+    def _promoted(self, frame: BecomeBackup, place: LocalMaster, received: Received, now: Now) -> None:
+        """The master wants somebody to keep a copy of its list."""
+        shown = clean_name(frame.name, self.ground.settings.charset)
+        if shown != self.ground.settings.netbios_name or not place.promote(received.origin.peer.host, now):
+            self.counts.ignored += 1
+
     def _ignore(self, frame: Frame, place: LocalMaster, received: Received, now: Now) -> None:
-        """We ask for no backup lists, and keep no copy of a list ourselves: neither do Samba's hosts, and
-        clients ask the master."""
+        """We ask for no backup lists: whoever needs the list here asks the master."""
         self.counts.ignored += 1
 
     def _lanman_host(
@@ -271,7 +276,7 @@ class Hearing:
         Election: (_election, False),
         BackupListRequest: (_backups, False),
         BackupListResponse: (_ignore, False),
-        BecomeBackup: (_ignore, False),
+        BecomeBackup: (_promoted, False),
         DomainAnnouncement: (_group, False),
         MasterAnnouncement: (_reports, True),
         ResetState: (_reset, False),

@@ -18,7 +18,9 @@ from pydaemons.netbios import browse
 from pydaemons.netbios.browse import ServerType
 from pydaemons.netbios.node import election
 from pydaemons.netbios.node.announce import Announcer
+from pydaemons.netbios.node.backup import Backup, Known
 from pydaemons.netbios.node.browseground import Ground
+from pydaemons.netbios.node.browsesync import Fetches
 from pydaemons.netbios.node.election import Candidacy, Standing
 from pydaemons.netbios.node.events import BROWSER_IGNORED, BROWSER_ROLE
 from pydaemons.netbios.node.names import Holding
@@ -98,7 +100,12 @@ class LocalMaster:
     """One network. `changed` is called when our office changed."""
 
     def __init__(
-        self, ground: Ground, subnet: Subnet, *, changed: Callable[[LocalMaster, Now], None]
+        self,
+        ground: Ground,
+        subnet: Subnet,
+        *,
+        fetches: Fetches,
+        changed: Callable[[LocalMaster, Now], None],
     ) -> None:
         self.subnet = subnet
         self.role = Role.POTENTIAL
@@ -112,6 +119,13 @@ class LocalMaster:
         """When the role last changed (wall clock)."""
         self.candidacy = Candidacy(
             entropy=ground.entropy, standing=self.standing, send=self._stand, won=self._won
+        )
+        self.backup = Backup(
+            ground,
+            subnet,
+            fetches=fetches,
+            master=lambda: Known(self.master, self.master_host),
+            changed=lambda now: self.hurry(now, 1.0),
         )
         self._ground = ground
         self._changed = changed
@@ -137,6 +151,7 @@ class LocalMaster:
         """Comment, type, level or the wish to be master may have changed."""
         if not self._ground.settings.browsing.local_master:
             self.candidacy.withdraw()
+            self.backup.end(now)
             if self.role is not Role.POTENTIAL:
                 self.resign(now, "local master = no")
         self.hurry(now, 1.0)
@@ -167,6 +182,8 @@ class LocalMaster:
         found = self._ground.base_type() | offices
         if self.role is Role.MASTER:
             found = (found & ~ServerType.POTENTIAL_BROWSER) | ServerType.MASTER_BROWSER
+        elif self.backup.is_one:
+            found |= ServerType.BACKUP_BROWSER
         return found
 
     # ---- what was heard
@@ -195,6 +212,8 @@ class LocalMaster:
                 self.candidacy.call(self._delay(), now)
         else:
             self._step(Event.RIVAL, now)
+            if host != self.master_host:
+                self.backup.moved(now)
             self._know(shown, host)
 
     def lose_master(self, now: Now) -> None:
@@ -202,6 +221,18 @@ class LocalMaster:
         self.master = self.master_host = ""
         if self.role is Role.POTENTIAL and self.candidacy.may_start(now):
             self._call(now)
+
+    def promote(self, host: str, now: Now) -> bool:
+        """BecomeBackup: the master, and nobody else, may want us to keep a copy of its list; False when we do
+        not."""
+        if self.role is not Role.POTENTIAL or not self._ground.settings.browsing.local_master:
+            return False
+        if host != self.master_host:
+            if not self.master_host:
+                self._announcer.ask_master()  # whoever it is will say it again
+            return False
+        self.backup.promote(now)
+        return True
 
     def reset(self, command: int, now: Now) -> None:
         """ResetBrowserState: an administrator's tool, or a master that thinks we are one too many."""
@@ -255,6 +286,7 @@ class LocalMaster:
     def tick(self, now: Now, offices: int) -> None:
         """What is due."""
         self.candidacy.tick(now)
+        self.backup.tick(now)
         self._announcer.tick(now, self.type(offices))
         for due in self._timers.due(now.mono):
             match due:
@@ -265,13 +297,20 @@ class LocalMaster:
 
     def deadline(self) -> float | None:
         """When `tick` is wanted."""
-        times = (self.candidacy.deadline(), self._announcer.deadline(), self._timers.deadline())
+        times = (
+            self.candidacy.deadline(),
+            self.backup.deadline(),
+            self._announcer.deadline(),
+            self._timers.deadline(),
+        )
         return min((at for at in times if at is not None), default=None)
 
     # ---- elections
 
     def _delay(self) -> tuple[float, float]:
-        return election.POTENTIAL_DELAY if self.role is Role.POTENTIAL else election.MASTER_DELAY
+        if self.role is not Role.POTENTIAL:
+            return election.MASTER_DELAY
+        return election.BACKUP_DELAY if self.backup.is_one else election.POTENTIAL_DELAY
 
     def standing(self, now: Now) -> Standing:
         """What we have to say for ourselves."""
@@ -281,6 +320,7 @@ class LocalMaster:
             ground.tunables.os_level,
             preferred=browsing.preferred_master,
             domain_master=browsing.domain_master,
+            backup=self.backup.is_one,
         )
         return Standing(election.VERSION, level, ground.uptime_ms(now), ground.label)
 
@@ -335,6 +375,7 @@ class LocalMaster:
         if hosts:
             if hosts[0] != self.master_host:
                 self.master, self.master_host = "", hosts[0]
+                self.backup.moved(now)
             self.candidacy.took_office()
             if not self.master:
                 self._announcer.ask_master()
@@ -375,6 +416,7 @@ class LocalMaster:
     def _take_office(self, now: Now) -> None:
         ground, interface = self._ground, self.subnet.interface
         self.since = now.wall
+        self.backup.end(now)
         self._know(ground.settings.netbios_name, interface.address)
         ground.log(Level.NOTICE, f"{interface.name}: master browser of {ground.group}", BROWSER_ROLE)
         self._announcer.begin(now.mono, is_master=True)

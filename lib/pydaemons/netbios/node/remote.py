@@ -29,6 +29,14 @@ class Remote:
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
         self._at: float | None = None
+        self._local = False
+        """Are we local master anywhere?"""
+
+    def local_master(self, now: Now, *, is_one: bool) -> None:
+        """We became local master of some network, or are none any more: partners hear of it at once."""
+        if is_one and not self._local and self._at is not None:
+            self._at = now.mono
+        self._local = is_one
 
     def configure(self, now: Now) -> None:
         """The settings changed: soon."""
@@ -36,14 +44,14 @@ class Remote:
         wanted = bool(browsing.remote_announce or browsing.remote_sync)
         self._at = now.mono + 1.0 if wanted else None
 
-    def tick(self, now: Now, type_: int, *, is_master: bool) -> None:
+    def tick(self, now: Now, type_: int) -> None:
         """What is due; `type_` is what we are to our own group."""
         if self._at is None or now.mono < self._at:
             return
         self._at = now.mono + REMOTE_EVERY
         ground = self._ground
         self.announce(type_, ground.comment, REMOTE_EVERY)
-        if is_master:
+        if self._local:
             for host in ground.settings.browsing.remote_sync:
                 destination = ground.settings.wire("*", Suffix.WORKSTATION)
                 ground.send_to(host, MasterAnnouncement(ground.label), destination, unique=True)
