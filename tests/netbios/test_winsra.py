@@ -155,3 +155,17 @@ def test_members_of_a_special_group_are_counted_in_the_other_byte_order():
 def test_a_wrong_count_or_length_of_names_is_a_wire_error(body: str):
     with pytest.raises(WireError):
         unpack(bytes.fromhex("00007800 00000001 00000003 00000003" + body))
+
+
+def test_no_more_addresses_are_read_of_a_name_than_windows_gives_one_and_what_follows_is():
+    many = tuple(OwnedAddress(b"\x0a\0\0\1", number.to_bytes(4, "big")) for number in range(1000))
+    records = [
+        NameRecord(
+            name.make(text, 0x1C), RecordKind.SPECIAL_GROUP, RecordState.ACTIVE, 0,
+            static=False, version=1, addresses=many,
+        )
+        for text in ("FIRST", "SECOND")
+    ]  # fmt: skip
+    first, second = unpack(pack(winsra.replication(Command.NAMES_REPLY, 1, tuple(records)))).body
+    assert first.addresses == many[: winsra.MOST_ADDRESSES]
+    assert second.name == records[1].name

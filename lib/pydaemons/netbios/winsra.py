@@ -38,6 +38,9 @@ _RESERVED = b"\xff\xff\xff\xff"
 _SWAPPED = 0x1B
 _REPLICATION = (3).to_bytes(4, "big")
 MOST_OWNERS = 4096
+"""Owners in a table; a network has a handful."""
+MOST_ADDRESSES = 25
+"""Addresses of one name, as Windows has it; further ones are not read."""
 
 
 class Kind(OpenEnum):
@@ -289,7 +292,7 @@ def _unpack_record(data: bytes, at: int) -> tuple[NameRecord, int]:
         _want(data, at, 8 * count + 4)
         addresses = tuple(
             OwnedAddress(data[here : here + 4], data[here + 4 : here + 8])
-            for here in range(at, at + 8 * count, 8)
+            for here in range(at, at + 8 * min(count, MOST_ADDRESSES), 8)
         )
         at += 8 * count + 4
     record = NameRecord(

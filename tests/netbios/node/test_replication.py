@@ -11,9 +11,9 @@ from fakes.wires import Wires
 from pydaemons.netbios import name, nspacket, winsra
 from pydaemons.netbios.codes import GROUP, NODE_H, Opcode
 from pydaemons.netbios.node import winsdb
-from pydaemons.netbios.node.events import Reconfigured
-from pydaemons.netbios.node.replication import SLICE
+from pydaemons.netbios.node.events import LinkProgressed, LinkReceived, Reconfigured
 from pydaemons.netbios.node.settings import Partner, Settings
+from pydaemons.netbios.node.telling import SLICE
 from pydaemons.netbios.node.winsdb import LOCAL, Record, State, WinsDb
 from pydaemons.netbios.winsra import Command, Kind, NameRecord, OwnedAddress, Owner, RecordKind, RecordState
 
@@ -520,3 +520,186 @@ def test_an_administrators_deletion_reaches_the_partners():
     site.register(A, "OTHER#20", "10.0.1.78")
     site.ether.run(10)
     assert site.find(B, "FILES#20") == 3
+
+
+def test_a_pull_that_is_cut_short_by_a_crash_is_made_again_whole():
+    site = Site((A, (B,)))
+    _, say = associated(site)
+    count = 3 * SLICE
+    # the latest first: what is stored when the crash comes has the highest versions
+    records = [unique(f"N{version}#20", "10.7.7.9", version) for version in range(count, 0, -1)]
+    begin, names = update("10.7.7.7", count, records)
+    say(begin)
+    site.stations[A].node.handle(LinkReceived(1, names), site.ether.now)
+    site.ether._drain(site.stations[A])
+    station = site.stations[A]
+    assert 0 < sum(w.startswith(b" EO") for w in station.stored) < count
+    site.ether.remove(station)
+    db = WinsDb()
+    db.load(dict(station.stored))
+    again = site.stations[A] = site.ether.add(settings("W1", B), A, db=db)
+    site.ether.run(10)
+    client, say = associated(site)
+    say(begin)
+    assert winsra.unpack(client.got[-1]).body == Owner(packed("10.7.7.7"), count, 1)
+    say(names)
+    site.ether.run(5)
+    assert sum(w.startswith(b" EO") for w in again.node.db.records) == count
+    assert again.stored[b"\0" + packed("10.7.7.7")] == count.to_bytes(8, "big")
+
+
+def test_a_disputed_name_reaches_the_third_server_when_its_host_has_spoken():
+    site = Site((A, (B, C)), (C, (A,)))
+    site.register(A, "TWIN#20", "10.0.1.77")
+    site.ether.run(20)
+    _, say = associated(site)
+    owner = packed("10.7.7.7")
+    for data in update("10.7.7.7", 3, [unique("ONE#20", "10.7.7.8", 1), unique("TWIN#20", "10.7.7.9", 2)]):
+        say(data)
+    assert site.stations[A].node.db.highest[owner] == 1, "its host is being asked"
+    site.ether.run(2)
+    assert site.find(C, "ONE#20") == ["10.7.7.8"], "nobody else waits for that"
+    site.ether.run(20)
+    assert site.stations[A].node.db.highest[owner] == 3
+    assert site.find(C, "TWIN#20") == ["10.7.7.9"]
+    assert site.stations[C].node.db.highest[owner] == 3
+
+
+def test_a_dispute_outlives_a_crash():
+    site = Site((A, (B,)))
+    site.register(A, "TWIN#20", "10.0.1.77")
+    _, say = associated(site)
+    for data in update("10.7.7.7", 2, [unique("TWIN#20", "10.7.7.9", 2)]):
+        say(data)
+    station = site.stations[A]
+    site.ether.remove(station)
+    db = WinsDb()
+    db.load(dict(station.stored))
+    site.stations[A] = site.ether.add(settings("W1", B), A, db=db)
+    site.ether.run(10)
+    _, say = associated(site)
+    for data in update("10.7.7.7", 2, [unique("TWIN#20", "10.7.7.9", 2)]):
+        say(data)
+    site.ether.run(20)
+    assert site.find(A, "TWIN#20") == ["10.7.7.9"]
+
+
+def test_a_partner_that_is_behind_undoes_nothing():
+    site = Site((A, (B, C)))
+    (_, fresh), (_, behind) = associated(site), associated(site, C)
+    ahead = update("10.7.7.7", 9, [unique("FILES#20", "10.7.7.9", 9)])
+    late = update("10.7.7.7", 4, [unique("FILES#20", "10.7.7.4", 4), unique("OTHER#20", "10.7.7.4", 3)])
+    fresh(ahead[0])
+    behind(late[0])
+    fresh(ahead[1])
+    behind(late[1])
+    assert site.find(A, "FILES#20") == ["10.7.7.9"]
+    assert site.find(A, "OTHER#20") == ["10.7.7.4"]
+    assert site.stations[A].node.db.highest[packed("10.7.7.7")] == 9
+
+
+def test_names_two_partners_tell_of_are_fetched_from_one():
+    site = Site((A, (B, C)))
+    (one, first), (two, second) = associated(site), associated(site, C)
+    seventh, eighth = Owner(packed("10.7.7.7"), 5), Owner(packed("10.8.8.8"), 5)
+    for say in (first, second):
+        say(winsra.pack(winsra.replication(Command.UPDATE, 0, (seventh, eighth))))
+    for say in (first, first, second):
+        say(winsra.pack(winsra.replication(Command.NAMES_REPLY, 0, ())))
+    asked = [
+        message.body.address
+        for client in (one, two)
+        for message in map(winsra.unpack, client.got)
+        if message.command == Command.NAMES_REQUEST
+    ]
+    assert asked.count(packed("10.8.8.8")) == 1
+    assert one.closed
+    assert two.closed
+
+
+def test_names_outside_the_versions_that_were_asked_for_are_not_taken():
+    site = Site((A, (B,)))
+    _, say = associated(site)
+    for data in update("10.7.7.7", 5, [unique("IN#20", "10.7.7.9", 5), unique("OUT#20", "10.7.7.9", 6)]):
+        say(data)
+    assert site.find(A, "IN#20") == ["10.7.7.9"]
+    assert site.find(A, "OUT#20") == 3
+
+
+def test_a_long_answer_may_take_long_while_it_comes():
+    site = Site((A, (B,)))
+    client, say = associated(site)
+    begin, names = update("10.7.7.7", 1, [unique("SLOW#20", "10.7.7.9", 1)])
+    say(begin)
+    for _ in range(10):
+        site.ether.run(20)
+        site.wires.deliver(site.stations[A], LinkProgressed(client._link))
+    say(names)
+    assert site.find(A, "SLOW#20") == ["10.7.7.9"]
+    client, say = associated(site)
+    say(update("10.7.7.7", 2, [])[0])
+    site.ether.run(40)
+    assert client.closed, "but who says nothing at all is given up"
+    assert any("WINS partner 10.0.2.1: no answer" in line for line in site.stations[A].logs)
+
+
+def test_nonsense_is_logged_once_whatever_it_is():
+    site = Site((A, (B,)))
+    site.wires.servers[B] = lambda data: []
+    before = len(site.stations[A].logs)
+    for length in range(30):
+        client, _ = associated(site)
+        client.send(bytes(range(100, 100 + length)))
+        site.ether.run(1)
+        assert client.closed
+    said = [line for line in site.stations[A].logs[before:] if "nonsense" in line]
+    assert len(said) <= 2, "again only after another trouble"
+
+
+def test_two_servers_with_one_name_come_to_rest():
+    site = two()
+    site.ether.remove(site.stations[B])
+    site.wires.break_all()
+    site.stations[B] = site.ether.add(settings("W1", A), B)
+    site.ether.run(600)
+    site.wires.said.clear()
+    site.ether.run(3600)
+    assert site.find(A, "W1#20") == [A]
+    assert site.find(B, "W1#20") == [B]
+    assert site.commands(A, B).count(Command.INFORM) < 15
+    assert site.commands(B, A).count(Command.INFORM) < 15
+
+
+def test_a_partner_that_asks_over_our_connection_what_it_may_not_is_called_again_later():
+    site = Site((A, (Partner(B, push=False),)))
+
+    def answer(data: bytes) -> list[bytes]:
+        message = winsra.unpack(data)
+        if message.kind != Kind.START:
+            return []
+        return [winsra.pack(winsra.start(message.body.context, 99, reply=True))]
+
+    site.wires.servers[B] = answer
+    site.ether.run(70)
+    node = site.stations[A].node
+    link = node.replication.peers[B].link
+    assert link is not None
+    site.wires.deliver(
+        site.stations[A],
+        LinkReceived(link.id, winsra.pack(winsra.replication(Command.TABLE_QUERY, link.context))),
+    )
+    site.ether.run(1)
+    assert node.replication.peers[B].link is None
+    node.replication.pull(B, site.ether.now)
+    assert node.replication.peers[B].link is not None
+
+
+def test_without_partners_disputes_are_dropped():
+    site = Site((A, (B,)))
+    site.register(A, "TWIN#20", "10.0.1.77")
+    _, say = associated(site)
+    for data in update("10.7.7.7", 2, [unique("TWIN#20", "10.7.7.9", 2)]):
+        say(data)
+    site.ether.tell(site.stations[A], Reconfigured(settings("W1")))
+    site.ether.run(30)
+    assert site.find(A, "TWIN#20") == ["10.0.1.77"]

@@ -5,10 +5,11 @@ from hypothesis import strategies as st
 
 from fakes.claims import wire
 from pydaemons.netbios.node import winsdb
-from pydaemons.netbios.node.winsdb import SWEEP_CHUNK, SWEEP_EVERY, Member, Record, State, WinsDb
+from pydaemons.netbios.node.winsdb import LOCAL, SWEEP_CHUNK, SWEEP_EVERY, Member, Record, State, WinsDb
 from pydaemons.netbios.winsra import RecordKind
 from pydaemons.wire.errors import WireError
 
+OTHER = b"\x0a\0\0\2"
 u32 = st.integers(0, 0xFFFFFFFF)
 address = st.binary(min_size=4, max_size=4)
 plain = st.tuples(
@@ -107,3 +108,42 @@ def test_the_store_is_told_of_the_last_state_of_each_name_and_of_deletions():
     db.delete(wire("B#20"))
     assert db.changed == {wire("A#20"): active(2000), wire("B#20"): None}
     assert not db.delete(wire("C#20"))
+
+
+def replica(owner: bytes, version: int, expires: int = 9000, state: State = State.ACTIVE) -> Record:
+    members = (Member(b"\x0a\0\0\x63", expires, owner),)
+    return Record(state, 0, expires, members, RecordKind.UNIQUE, owner, version)
+
+
+def test_after_a_restart_only_the_stored_rows_tell_how_far_others_are_known():
+    """A pull that was cut short has left high versions behind, and lower ones are missing."""
+    db = WinsDb()
+    db.count()
+    db.keep(wire("A#20"), replica(OTHER, 40))
+    db.put(wire("B#20"), active(9000))
+    db.raise_version(OTHER, 12)
+    rows = dict(db.changed)
+    again = WinsDb()
+    again.load({key: value for key, value in rows.items() if value is not None})
+    again.count()
+    assert again.highest == {OTHER: 12, LOCAL: 1}
+    assert again.of_owner(OTHER, 0, 100) == [(40, wire("A#20"))]
+
+
+def test_an_owner_may_have_a_record_that_ends_soon():
+    db = WinsDb()
+    db.count()
+    db.keep(wire("A#20"), replica(OTHER, 1, expires=5000))
+    db.keep(wire("B#20"), replica(OTHER, 2, expires=100, state=State.TOMBSTONE))
+    assert not db.ends_before(OTHER, 5000.0)
+    assert db.ends_before(OTHER, 5000.5)
+    assert not db.ends_before(b"\x0a\0\0\x09", 9e9)
+
+
+def test_two_names_told_under_one_version_do_not_unlist_each_other():
+    db = WinsDb()
+    db.count()
+    db.keep(wire("A#20"), replica(OTHER, 7))
+    db.keep(wire("B#20"), replica(OTHER, 7))
+    db.delete(wire("A#20"))
+    assert db.of_owner(OTHER, 0, 100) == [(7, wire("B#20"))]

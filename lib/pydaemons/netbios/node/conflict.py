@@ -12,9 +12,7 @@ from __future__ import annotations
 from enum import Enum, auto
 
 from pydaemons.netbios.node.winsdb import LOCAL, Member, Record, State
-from pydaemons.netbios.winsra import RecordKind
-
-MOST_MEMBERS = 25
+from pydaemons.netbios.winsra import MOST_ADDRESSES, RecordKind
 
 
 class Action(Enum):
@@ -128,7 +126,7 @@ def merge_groups(held: Record, replica: Record, owner: bytes) -> Record:
         member.owner == owner if member.address not in told else member.owner != told[member.address].owner
         for member in held.members
     )
-    members = (*kept, *replica.members)[-MOST_MEMBERS:]
+    members = (*kept, *replica.members)[-MOST_ADDRESSES:]
     merged = replica._replace(members=members)
     if held.owner in (LOCAL, owner) or not changed or not members:
         return merged._replace(owner=LOCAL, version=0)
@@ -139,5 +137,5 @@ def merge_hosts(held: Record, replica: Record) -> Record:
     """One host with the addresses both servers know: it said itself that they are all its own."""
     told = addresses(replica)
     others: tuple[Member, ...] = tuple(member for member in held.members if member.address not in told)
-    members = (*replica.members, *others)[:MOST_MEMBERS]
+    members = (*replica.members, *others)[:MOST_ADDRESSES]
     return replica._replace(kind=RecordKind.MULTIHOMED, members=members)

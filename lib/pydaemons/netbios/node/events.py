@@ -94,6 +94,13 @@ class LinkOpened:
 
 
 @dataclass(frozen=True, slots=True)
+class LinkProgressed:
+    """A part of a long message has come on it; the rest is under way."""
+
+    link: int
+
+
+@dataclass(frozen=True, slots=True)
 class LinkReceived:
     """A message came on a link, without its length."""
 

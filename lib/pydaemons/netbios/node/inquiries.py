@@ -86,6 +86,10 @@ class Inquiries:
             else:
                 inquiry.said(None, now)
 
+    def clear(self) -> None:
+        """Ask nobody who is not asked yet."""
+        self._waiting.clear()
+
     def _ask(self, inquiry: Inquiry, now: Now) -> None:
         address = inquiry.left.popleft()
         self._exchanges.start(

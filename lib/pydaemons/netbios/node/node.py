@@ -30,6 +30,7 @@ from pydaemons.netbios.node.events import (
     InterfacesChanged,
     LinkClosed,
     LinkOpened,
+    LinkProgressed,
     LinkReceived,
     Reconfigured,
     Resolved,
@@ -286,7 +287,7 @@ class Node:
                 self.rules.dns.resolved(wire, addresses, now)
             case Asked(verb, arguments, answer):
                 answer(views.answer(self, verb, arguments, now))
-            case LinkOpened() | LinkReceived() | LinkClosed():
+            case LinkOpened() | LinkProgressed() | LinkReceived() | LinkClosed():
                 self._service.linked(event, now)
             case Awaited(ids):
                 self.local.awaited = ids

@@ -20,8 +20,11 @@ from pydaemons.netbios.node.exchange import Exchanges
 from pydaemons.netbios.node.inquiries import Inquiries
 from pydaemons.netbios.node.tunables import NetbiosTunables
 from pydaemons.netbios.node.winsdb import DELETED_AFTER, LOCAL, Member, Record, State, WinsDb, kind_of
-from pydaemons.netbios.winsra import NameRecord, OwnedAddress, RecordKind, RecordState
+from pydaemons.netbios.winsra import MOST_ADDRESSES, NameRecord, OwnedAddress, RecordKind, RecordState
 
+INSIST_AFTER = 600.0
+"""Seconds until partners are told once more that a name is ours."""
+MOST_INSISTED = 10_000
 _SHIFT = 13
 """Of the node type in NB flags."""
 
@@ -64,6 +67,7 @@ class Replicas:
         self._is_refused = is_refused
         self._log = log
         self._challenged: dict[bytes, Challenge] = {}
+        self._insisted: dict[bytes, float] = {}
 
     def take(self, told: NameRecord, owner: bytes, now: Now) -> bool:
         """A record that `owner` owns, by whomever it was told; did it change anything?"""
@@ -85,7 +89,10 @@ class Replicas:
             held = held._replace(state=State.RELEASED)
         ours = self._is_ours(wire) and held.state == State.ACTIVE
         if ours and held.kind != RecordKind.SPECIAL_GROUP and (not held.group or replica.kind not in GROUPS):
-            self._insist(wire, held)
+            self._insist(wire, held, now)
+            return False
+        if held.owner == owner and replica.version < held.version:
+            self.kept += 1  # a partner that is behind
             return False
         action = decide(held, replica, owner)
         challenge = self._challenged.get(wire)
@@ -96,7 +103,7 @@ class Replicas:
             case Action.KEEP:
                 self.kept += 1
                 if held.owner == LOCAL and held.state == State.ACTIVE and replica.state != State.ACTIVE:
-                    self._insist(wire, held)
+                    self._insist(wire, held, now)
                 return False
             case Action.REPLACE:
                 return self._put(wire, replica)
@@ -108,6 +115,19 @@ class Replicas:
             case Action.CHALLENGE:
                 self._challenge(wire, held, replica)
                 return False
+
+    def disputed(self) -> dict[bytes, int]:
+        """Owner -> the lowest version of its replicas that hosts are still asked about."""
+        found: dict[bytes, int] = {}
+        for challenge in self._challenged.values():
+            owner, version = challenge.replica.owner, challenge.replica.version
+            found[owner] = min(version, found.get(owner, version))
+        return found
+
+    def drop_disputes(self) -> None:
+        """Partners' word counts no longer."""
+        self._challenged.clear()
+        self.inquiries.clear()
 
     def told(self, wire: bytes, record: Record) -> NameRecord:
         """A record of the database as partners are told of it."""
@@ -127,7 +147,7 @@ class Replicas:
         expires = int(now.wall) + (self._tunables.wins_verify_interval if active else DELETED_AFTER)
         members = tuple(
             Member(each.address, expires, LOCAL if each.owner == self.address else each.owner or owner)
-            for each in told.addresses
+            for each in told.addresses[:MOST_ADDRESSES]
         )
         return Record(
             State(told.state),
@@ -145,8 +165,14 @@ class Replicas:
         self.db.keep(wire, record)
         return True
 
-    def _insist(self, wire: bytes, held: Record) -> None:
-        """Ours counts, and partners shall hear of it: it gets a new version."""
+    def _insist(self, wire: bytes, held: Record, now: Now) -> None:
+        """Ours counts, and partners shall hear of it: it gets a new version. But not soon again: two servers
+        that have one name for their own would never come to rest."""
+        if len(self._insisted) > MOST_INSISTED:
+            self._insisted.clear()
+        if now.mono - self._insisted.get(wire, float("-inf")) < INSIST_AFTER:
+            return
+        self._insisted[wire] = now.mono
         self.db.keep(wire, held._replace(owner=LOCAL, version=self.db.next_version()))
 
     # ---- asking our hosts

@@ -1,18 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """WINS replication after [MS-WINSRA]: partners tell each other that there is something new (push) and fetch
-it (pull). Read Phase, then Replication.received.
+it (pull). Read Peer, then Replication.received.
 
-To pull is to ask for the table (which owners a server knows, and up to which version) and then, owner by
-owner, for the names with versions above what is known here. It happens at intervals, and when a partner
-informs us. A connection of ours to a partner stays and carries all we ask and say; partners' connections
-carry what they ask. Names are taken and told in slices between packets, however many there are.
+To pull is to ask for the table (which owners a server knows, and up to which version: `owners`) and then,
+owner by owner, for the names with versions above what is known here (`replicas` takes them). It happens at
+intervals, and when a partner informs us. A connection of ours to a partner stays and carries all we ask and
+say; partners' connections carry what they ask (`association`, `telling`).
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator
-from enum import Enum, auto
+from collections.abc import Callable
 from ipaddress import IPv4Address
 
 from pydaemons.engine.effects import Effect, Level
@@ -20,75 +18,23 @@ from pydaemons.engine.entropy import Entropy
 from pydaemons.engine.protocol import Now
 from pydaemons.engine.timers import Timers
 from pydaemons.netbios import winsra
-from pydaemons.netbios.node.events import PARTNER_LOST, CloseLink, OpenLink, Say, SendLink
+from pydaemons.netbios.node.association import Job, Link, Links, Phase
+from pydaemons.netbios.node.events import PARTNER_LOST, Say
+from pydaemons.netbios.node.owners import Owners
 from pydaemons.netbios.node.replicas import Replicas
 from pydaemons.netbios.node.settings import Partner
+from pydaemons.netbios.node.telling import SLICE, Jobs, Telling
 from pydaemons.netbios.node.tunables import NetbiosTunables
-from pydaemons.netbios.node.winsdb import LOCAL, State, WinsDb
+from pydaemons.netbios.node.winsdb import LOCAL, WinsDb
 from pydaemons.netbios.winsra import Command, Kind, Message, Owner, Start
 from pydaemons.wire.errors import WireError
 
-PATIENCE = 30.0
-"""Seconds a partner may take to answer."""
-SLICE = 500
-"""Names taken or told between two looks at the network: a few milliseconds."""
-LINKS = 4
-"""Connections of one partner; it gets along with two."""
-OWNERS = 4096
-"""Owners known; a network has a handful."""
 ASK_AFTER = 0.25
 """Seconds from the end of a pull to the first question to hosts whose names are disputed: what comes next may
 settle it (another partner's word), and a partner that lent us its connection has it back by then."""
-ASK_AGAIN = 1.0
-"""Seconds until those are begun with for which there was no room."""
-BELIEVABLE = 1 << 62
-"""A version of ours that partners may claim to have seen: after it there must be room."""
-_ANY = 0xFFFFFFFFFFFFFFFF
-
-Job = Iterator[None]
-
-
-class Phase(Enum):
-    """What happens on a link."""
-
-    OPENING = auto()
-    STARTING = auto()
-    RESTING = auto()
-    ASKED_TABLE = auto()
-    ASKED_NAMES = auto()
-    TAKING = auto()
-    """Names came and are being taken."""
-
-
-class Link:
-    """One connection."""
-
-    __slots__ = (
-        "asked",
-        "context",
-        "host",
-        "id",
-        "news",
-        "ours",
-        "peer_context",
-        "phase",
-        "then_stop",
-        "wanted",
-    )
-
-    def __init__(self, id_: int, host: str, *, ours: bool, context: int) -> None:
-        self.id = id_
-        self.host = host
-        self.ours = ours
-        self.context = context
-        """What the partner calls this association, and we."""
-        self.peer_context = 0
-        self.phase = Phase.OPENING if ours else Phase.RESTING
-        self.wanted: deque[Owner] = deque()
-        self.asked = Owner(LOCAL, 0)
-        self.then_stop = False
-        """The partner lent us its connection for one pull."""
-        self.news = 0
+LOOK_AGAIN = 1.0
+"""Seconds between looks at what is disputed."""
+NONSENSE = "sent nonsense"
 
 
 class Peer:
@@ -122,7 +68,7 @@ class Peer:
 
 
 class Replication:
-    """The rules. Links are numbered by the shell, those we open by us, downwards from -1."""
+    """The rules."""
 
     def __init__(
         self,
@@ -136,20 +82,17 @@ class Replication:
     ) -> None:
         self.db = db
         self.replicas = replicas
+        self.owners = Owners(db, tunables)
         self.peers: dict[str, Peer] = {}
         self.source = ""
-        self._address = LOCAL
         self._tunables = tunables
-        self._entropy = entropy
-        self._emit = emit
         self._log = log
-        self._links: dict[int, Link] = {}
-        self._timers: Timers[object] = Timers()
-        self._jobs: deque[tuple[Link, Job]] = deque()
-        self._opened = 0
+        self._links = Links(entropy=entropy, emit=emit)
+        self._timers: Timers[str] = Timers()
+        self._telling = Telling(db, replicas, self.owners, self._links)
+        self._jobs = Jobs(self._lost)
         self._told = 0
         """Our version that partners were last informed of."""
-        self._verified: dict[bytes, float] = {}
         self._now = Now(0.0, 0.0)
 
     # ---- configuration
@@ -159,13 +102,10 @@ class Replication:
         self._now = now
         self.db.count()
         self.source = address
-        self._address = self.replicas.address = IPv4Address(address).packed
+        self.owners.address = self.replicas.address = IPv4Address(address).packed
         wanted = {partner.address: partner for partner in partners if partner.address != address}
         for host in [host for host, peer in self.peers.items() if wanted.get(host) != peer.partner]:
-            del self.peers[host]
-            self._timers.cancel(host)
-            for link in [link for link in self._links.values() if link.host == host]:
-                self._hang_up(link)
+            self._dismiss(host)
         for host, partner in wanted.items():
             if host not in self.peers:
                 self.peers[host] = Peer(partner)
@@ -174,9 +114,15 @@ class Replication:
 
     def end(self) -> None:
         """There are no partners any more."""
-        for link in list(self._links.values()):
-            self._hang_up(link)
-        self.peers.clear()
+        for host in list(self.peers):
+            self._dismiss(host)
+        self.replicas.drop_disputes()
+
+    def _dismiss(self, host: str) -> None:
+        del self.peers[host]
+        self._timers.cancel(host)
+        for link in self._links.of(host):
+            self._links.hang_up(link)
 
     def pull(self, host: str | None, now: Now) -> list[str]:
         """Ask one partner, or all, for what is new, now; whom."""
@@ -197,9 +143,7 @@ class Replication:
 
     def table(self) -> list[Owner]:
         """Who owns what we know: us first."""
-        highest = self.db.highest
-        others = [Owner(owner, version) for owner, version in sorted(highest.items()) if owner != LOCAL]
-        return [Owner(self._address, highest.get(LOCAL, 0)), *others]
+        return self.owners.table()
 
     # ---- time
 
@@ -211,21 +155,16 @@ class Replication:
     def tick(self, now: Now) -> None:
         """A slice of work, and what is due."""
         self._now = now
-        if self._jobs:
-            self._run(*self._jobs.popleft())
+        self._jobs.go_on()
+        for link in self._links.overdue(now):
+            self._lost(link, "no answer")
         for key in self._timers.due(now.mono):
-            if isinstance(key, int):
-                link = self._links.get(key)
-                if link is not None:
-                    self._lost(link, "no answer")
-            elif key == "ask":
-                self.replicas.inquiries.start(now)
-                if self.replicas.inquiries.waiting:
-                    self._timers.set("ask", now.mono + ASK_AGAIN)
+            if key == "ask":
+                self._look_into_disputes(now)
             elif key == "inform":
                 self._told = self.db.highest.get(LOCAL, 0)
                 self.inform(None, now)
-            elif isinstance(key, str) and key in self.peers:
+            elif key in self.peers:
                 peer = self.peers[key]
                 peer.patient = False
                 if peer.partner.pull:
@@ -235,7 +174,10 @@ class Replication:
 
     def deadline(self) -> float | None:
         """When `tick` is wanted."""
-        return self._now.mono if self._jobs else self._timers.deadline()
+        if self._jobs:
+            return self._now.mono
+        times = [at for at in (self._timers.deadline(), self._links.deadline()) if at is not None]
+        return min(times, default=None)
 
     # ---- links
 
@@ -243,65 +185,59 @@ class Replication:
         """A connection stands."""
         self._now = now
         if ours:
-            link = self._links.get(id_)
+            link = self._links.find(id_)
             if link is None:
-                self._emit(CloseLink(id_))
-                return
-            link.phase = Phase.STARTING
-            self._send(link, winsra.pack(winsra.start(0, link.context)))
-            self._timers.set(link.id, now.mono + PATIENCE)
-            return
-        if host not in self.peers:
-            self._emit(CloseLink(id_))
-            return
-        theirs = [link for link in self._links.values() if link.host == host and not link.ours]
-        if len(theirs) >= LINKS:
-            self._hang_up(theirs[0])
-        self._links[id_] = Link(id_, host, ours=False, context=self._new_context())
+                self._links.refuse(id_)
+            else:
+                self._links.start(link, now)
+        elif host in self.peers:
+            self._links.accept(id_, host)
+        else:
+            self._links.refuse(id_)
 
     def closed(self, id_: int, reason: str, now: Now) -> None:
         """A connection has ended."""
         self._now = now
-        link = self._links.get(id_)
+        link = self._links.find(id_)
         if link is not None:
             self._lost(link, reason, tell=False)
+
+    def progressed(self, id_: int, now: Now) -> None:
+        """A part of a long message has come."""
+        self._links.go_on(id_, now)
 
     def received(self, id_: int, data: bytes, now: Now) -> None:
         """A message. What comes unasked, or for another association, is passed over."""
         self._now = now
-        link = self._links.get(id_)
+        link = self._links.find(id_)
         if link is None:
             return
         try:
             if winsra.is_names_reply(data):
                 if link.phase is Phase.ASKED_NAMES:
-                    self._timers.cancel(link.id)
-                    link.phase = Phase.TAKING
-                    self._run(link, self._take(link, data))
+                    self._links.has(link, Phase.TAKING)
+                    self._jobs.do(link, self._take(link, data))
                 return
             self._message(link, winsra.unpack(data), now)
         except WireError as error:
-            self._lost(link, f"sent nonsense: {error}")
+            self._lost(link, f"{NONSENSE}: {error}")
 
     def _message(self, link: Link, message: Message, now: Now) -> None:
         peer = self.peers[link.host]
         body = message.body
         if message.kind == Kind.START and isinstance(body, Start):
             if message.context in (0, link.context):
-                link.peer_context = body.context
-                self._send(link, winsra.pack(winsra.start(body.context, link.context, reply=True)))
+                self._links.agree(link, body.context)
             return
         if message.context != link.context:
-            # an association may be spoken to over any connection of its partner, and answers over its own
-            others = self._links.values()
-            found = [each for each in others if each.host == link.host and each.context == message.context]
-            if not found:
+            meant = self._links.find_associated(link.host, message.context)
+            if meant is None:
                 return
-            link = found[0]
+            link = meant
         if message.kind == Kind.START_REPLY and isinstance(body, Start):
             if link.phase is Phase.STARTING:
                 link.peer_context = body.context
-                self._rest(link)
+                self._links.has(link, Phase.RESTING)
                 self._work(peer, now)
         elif message.kind == Kind.STOP:
             self._lost(link, "the partner will not" if body else "the partner ended the association")
@@ -309,78 +245,49 @@ class Replication:
             owners = tuple(owner for owner in body if isinstance(owner, Owner))
             self._table_came(link, peer, message.command, owners, now)
         elif not peer.partner.push:
-            self._refuse(link)
+            self._stop(link, winsra.STOPPED_BY_ERROR)
         elif message.command == Command.TABLE_QUERY:
-            self._say(link, Command.TABLE_REPLY, tuple(self.table()))
+            self._jobs.do(link, self._telling.table(link))
         elif isinstance(body, Owner):
-            self._run(link, self._tell(link, body))
+            self._jobs.do(link, self._telling.names(link, body, self._wall))
 
     def _table_came(self, link: Link, peer: Peer, command: int, owners: tuple[Owner, ...], now: Now) -> None:
         """An answer to our question, or word of something new."""
         if command == Command.TABLE_REPLY:
             if link.phase is Phase.ASKED_TABLE:
-                self._timers.cancel(link.id)
-                link.wanted = self._wants(owners)
+                link.wanted = self.owners.wanted(owners, now)
                 self._next_names(link, now)
         elif not peer.partner.pull:
-            self._refuse(link)
+            self._stop(link, winsra.STOPPED_BY_ERROR)
         elif command in (Command.INFORM, Command.INFORM_ON):
-            if self._wants(owners):
+            if self.owners.wanted(owners, now):
                 peer.patient = False  # there it is
                 peer.pull_wanted = True
                 self._work(peer, now)
         elif link.phase is Phase.RESTING:
             link.then_stop = True
-            link.wanted = self._wants(owners)
+            link.wanted = self.owners.wanted(owners, now)
             self._next_names(link, now)
-
-    def _wants(self, owners: tuple[Owner, ...]) -> deque[Owner]:
-        """What of a partner's table we do not have."""
-        wanted: deque[Owner] = deque()
-        for owner in owners:
-            known = self.db.highest.get(owner.address, 0)
-            if owner.address == self._address:
-                if self.db.highest.get(LOCAL, 0) < owner.highest < BELIEVABLE:
-                    # we lost our database: numbers start where partners saw them last
-                    self.db.raise_version(LOCAL, owner.highest)
-            elif not int.from_bytes(owner.address, "big") or owner.address[0] >= 224:
-                continue
-            elif owner.highest > known and (known or len(self.db.highest) < OWNERS):
-                wanted.append(Owner(owner.address, owner.highest, known + 1))
-            elif owner.highest == known and self._is_stale(owner.address):
-                wanted.append(Owner(owner.address, owner.highest, 0))
-        return wanted
-
-    def _is_stale(self, owner: bytes) -> bool:
-        """Is it long ago that all of an owner's records were seen? Looked up once an hour."""
-        now, half = self._now, self._tunables.wins_verify_interval / 2
-        if now.mono - self._verified.get(owner, float("-inf")) < 3600.0:
-            return False
-        self._verified[owner] = now.mono
-        for wire in self.db.by_version.get(owner, {}).values():
-            record = self.db.find(wire)
-            if record is not None and record.state == State.ACTIVE and record.expires < now.wall + half:
-                return True
-        return False
 
     def _next_names(self, link: Link, now: Now) -> None:
         """Ask for the next owner's names; or that was all."""
-        if link.wanted:
-            link.asked = link.wanted.popleft()
-            link.phase = Phase.ASKED_NAMES
-            self._say(link, Command.NAMES_REQUEST, link.asked)
-            self._timers.set(link.id, now.mono + PATIENCE)
-            return
-        self._ask_soon()
+        while link.wanted:
+            owner: Owner | None = link.wanted.popleft()
+            if owner is not None and owner.lowest:
+                owner = self.owners.missing(owner)  # another partner may have told them meanwhile
+            if owner is not None:
+                link.asked = owner
+                self._links.say(link, Command.NAMES_REQUEST, owner)
+                self._links.expect(link, Phase.ASKED_NAMES, now)
+                return
         peer = self.peers[link.host]
         peer.pulled_at = now.wall
         peer.error = ""
         news, link.news = link.news, 0
         if link.then_stop:
-            self._send(link, winsra.pack(winsra.stop(link.peer_context)))
-            self._hang_up(link)
+            self._stop(link, winsra.STOPPED)
         else:
-            self._rest(link)
+            self._links.has(link, Phase.RESTING)
         if news:
             for other in self.peers.values():
                 if other is not peer and other.partner.push:
@@ -388,51 +295,34 @@ class Replication:
                     self._work(other, now)
         self._work(peer, now)
 
-    def _ask_soon(self) -> None:
-        if self.replicas.inquiries.waiting:
-            self._timers.set("ask", self._now.mono + ASK_AFTER)
-
-    # ---- jobs
-
-    def _run(self, link: Link, job: Job) -> None:
-        """A slice of a job; the rest follows at the next ticks."""
-        try:
-            for _ in job:
-                self._jobs.append((link, job))
-                return
-        except WireError as error:
-            self._lost(link, f"sent nonsense: {error}")
+    def _look_into_disputes(self, now: Now) -> None:
+        """Ask hosts whose names are disputed. What was disputed is known when they have spoken."""
+        self.replicas.inquiries.start(now)
+        before = self.table()
+        unsettled = self.owners.settle(self.replicas.disputed())
+        if unsettled or self.replicas.inquiries.waiting:
+            self._timers.set("ask", now.mono + LOOK_AGAIN)
+        if self.table() != before:
+            self.inform(None, now)
 
     def _take(self, link: Link, data: bytes) -> Job:
         """Take the names that came."""
         peer = self.peers.get(link.host)
         owner = link.asked
         for number, told in enumerate(winsra.names_in(data), 1):
-            if self.replicas.take(told, owner.address, self._now):
+            if owner.lowest <= told.version <= owner.highest and self.replicas.take(
+                told, owner.address, self._now
+            ):
                 link.news += 1
                 if peer is not None:
                     peer.taken += 1
             if number % SLICE == 0:
                 yield
-        self.db.raise_version(owner.address, owner.highest)
-        if link.id in self._links:
+        self.owners.reached(owner)
+        if self.owners.settle(self.replicas.disputed()) or self.replicas.inquiries.waiting:
+            self._timers.set("ask", self._now.mono + ASK_AFTER)
+        if link in self._links:
             self._next_names(link, self._now)
-
-    def _tell(self, link: Link, asked: Owner) -> Job:
-        """Answer a names request. Released names stay here: they may come back any moment."""
-        owner = LOCAL if asked.address == self._address else asked.address
-        packed = []
-        found = self.db.of_owner(owner, asked.lowest, asked.highest or _ANY)
-        for number, (version, wire) in enumerate(found, 1):
-            record = self.db.find(wire)
-            if record is None or record.version != version or record.state == State.RELEASED:
-                continue
-            if record.state == State.TOMBSTONE or record.expires > self._now.wall:
-                packed.append(winsra.pack_record(self.replicas.told(wire, record)))
-            if number % SLICE == 0:
-                yield
-        if link.id in self._links:
-            self._send(link, winsra.names_reply(link.peer_context, packed))
 
     # ---- ends
 
@@ -442,66 +332,48 @@ class Replication:
         if not peer.pull_wanted and not peer.inform_wanted:
             return
         if link is None:
-            if peer.patient:
-                return
-            self._opened -= 1
-            host = peer.partner.address
-            link = peer.link = Link(self._opened, host, ours=True, context=self._new_context())
-            self._links[link.id] = link
-            self._timers.set(link.id, now.mono + PATIENCE)
-            self._emit(OpenLink(link.id, host, self.source))
+            if not peer.patient:
+                peer.link = self._links.call(peer.partner.address, self.source, now)
             return
         if link.phase is not Phase.RESTING:
             return
         if peer.inform_wanted:
             peer.inform_wanted = False
             peer.told_at = now.wall
-            self._say(link, Command.INFORM, tuple(self.table()))
+            self._links.say(link, Command.INFORM, tuple(self.table()))
         if peer.pull_wanted:
             peer.pull_wanted = False
-            link.phase = Phase.ASKED_TABLE
-            self._say(link, Command.TABLE_QUERY, None)
-            self._timers.set(link.id, now.mono + PATIENCE)
+            self._links.say(link, Command.TABLE_QUERY, None)
+            self._links.expect(link, Phase.ASKED_TABLE, now)
 
-    def _rest(self, link: Link) -> None:
-        link.phase = Phase.RESTING
-        self._timers.cancel(link.id)
+    def _stop(self, link: Link, reason: int) -> None:
+        """End an association in good order."""
+        self._links.stop(link, reason)
+        peer = self.peers.get(link.host)
+        if peer is not None and peer.link is link:
+            peer.link = None
 
-    def _refuse(self, link: Link) -> None:
-        """What it wants is not configured."""
-        self._send(link, winsra.pack(winsra.stop(link.peer_context, winsra.STOPPED_BY_ERROR)))
-        self._hang_up(link)
+    def _wall(self) -> float:
+        return self._now.wall
 
     def _lost(self, link: Link, reason: str, *, tell: bool = True) -> None:
         """A link is of no use any more; what was wanted is tried again later."""
-        self._ask_soon()
-        busy = link.phase is not Phase.RESTING
+        if self.replicas.inquiries.waiting:
+            self._timers.set("ask", self._now.mono + ASK_AFTER)
+        busy = link.phase is not Phase.RESTING or bool(link.jobs)
         peer = self.peers.get(link.host)
-        self._hang_up(link, tell=tell)
-        if peer is None or not busy:
+        self._links.hang_up(link, tell=tell)
+        if peer is None:
             return
-        if reason != peer.error:
+        if peer.link is link:
+            peer.link = None
+        if not busy and not reason.startswith(NONSENSE):
+            return
+        what = reason.partition(":")[0]
+        if what != peer.error.partition(":")[0]:
             self._log(Level.WARNING, f"WINS partner {link.host}: {reason}; trying again", PARTNER_LOST)
         peer.error = reason
         if link.ours:
             peer.patient = True
             peer.pull_wanted = peer.partner.pull
             self._timers.set(link.host, self._now.mono + self._tunables.wins_retry_interval)
-
-    def _hang_up(self, link: Link, *, tell: bool = True) -> None:
-        self._links.pop(link.id, None)
-        self._timers.cancel(link.id)
-        peer = self.peers.get(link.host)
-        if peer is not None and peer.link is link:
-            peer.link = None
-        if tell:
-            self._emit(CloseLink(link.id))
-
-    def _say(self, link: Link, command: int, body: tuple[Owner, ...] | Owner | None) -> None:
-        self._send(link, winsra.pack(winsra.replication(command, link.peer_context, body)))
-
-    def _send(self, link: Link, data: bytes) -> None:
-        self._emit(SendLink(link.id, data))
-
-    def _new_context(self) -> int:
-        return self._entropy.getrandbits(31) | 1

@@ -195,7 +195,8 @@ def _wins_forget(node: Node, arguments: Mapping[str, Any], now: Now) -> dict[str
         owner = IPv4Address(str(arguments.get("owner", ""))).packed
     except ValueError as error:
         raise AskedWrongly(str(error)) from None
-    if owner not in node.db.highest or owner == winsdb.LOCAL:
+    known = owner in node.db.highest or node.db.by_version.get(owner)
+    if not known or owner == winsdb.LOCAL:
         raise AskedWrongly("no such owner is known")
     return {"forgotten": node.db.forget_owner(owner)}
 

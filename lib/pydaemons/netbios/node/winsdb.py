@@ -198,7 +198,7 @@ class WinsDb:
         if packed is None:
             return False
         if self.counting:
-            self._unlist(unpack(packed))
+            self._unlist(wire, unpack(packed))
         self.changed[wire] = None
         self.masters.pop(wire, None)
         return True
@@ -228,7 +228,9 @@ class WinsDb:
                 self.put(wire, packed)
         for version, owner, wire in sorted(versioned):
             self.by_version.setdefault(owner, {})[version] = wire
-            self.highest[owner] = max(self.highest.get(owner, 0), version)
+            if owner == LOCAL:
+                self.highest[LOCAL] = max(self.highest.get(LOCAL, 0), version)
+            # of others' the rows of their own tell: where a pull was cut short, lower versions are missing
         local = self.by_version.get(LOCAL, {})
         self.by_version[LOCAL] = dict(sorted(local.items()))
 
@@ -255,6 +257,16 @@ class WinsDb:
                 found.append((version, listed[version]))
         found.sort()
         return found
+
+    def ends_before(self, owner: bytes, wall: float) -> bool:
+        """Has an owner an active record that ends before then?"""
+        for wire in self.by_version.get(owner, {}).values():
+            packed = self.records.get(wire)
+            if packed is not None and packed[0] & _STATE == State.ACTIVE:
+                _, _, expires = HEAD.unpack_from(packed)
+                if expires < wall:
+                    return True
+        return False
 
     def forget_owner(self, owner: bytes) -> int:
         """Drop all records of an owner that is no longer there; how many."""
@@ -283,14 +295,14 @@ class WinsDb:
                 version = self.next_version()
             record = record._replace(version=version)
         if old is not None:
-            self._unlist(old)
+            self._unlist(wire, old)
         self.by_version.setdefault(record.owner, {})[record.version] = wire
         return record
 
-    def _unlist(self, record: Record) -> None:
+    def _unlist(self, wire: bytes, record: Record) -> None:
         listed = self.by_version.get(record.owner)
-        if listed is not None:
-            listed.pop(record.version, None)
+        if listed is not None and listed.get(record.version) == wire:
+            del listed[record.version]
 
     # ---- time
 

@@ -10,7 +10,14 @@ from typing import assert_never
 from pydaemons.engine.effects import Effect
 from pydaemons.engine.entropy import Entropy
 from pydaemons.engine.protocol import Now
-from pydaemons.netbios.node.events import LinkClosed, LinkOpened, LinkReceived, Say, StoreNames
+from pydaemons.netbios.node.events import (
+    LinkClosed,
+    LinkOpened,
+    LinkProgressed,
+    LinkReceived,
+    Say,
+    StoreNames,
+)
 from pydaemons.netbios.node.exchange import Exchanges
 from pydaemons.netbios.node.replicas import Replicas
 from pydaemons.netbios.node.replication import Replication
@@ -88,13 +95,15 @@ class WinsService:
             self.replication.end()
             self.replication = None
 
-    def linked(self, event: LinkOpened | LinkReceived | LinkClosed, now: Now) -> None:
+    def linked(self, event: LinkOpened | LinkProgressed | LinkReceived | LinkClosed, now: Now) -> None:
         """Something happened on a partner's connection."""
         if self.replication is None:
             return
         match event:
             case LinkOpened(link, host, ours):
                 self.replication.opened(link, host, ours=ours, now=now)
+            case LinkProgressed(link):
+                self.replication.progressed(link, now)
             case LinkReceived(link, data):
                 self.replication.received(link, data, now)
             case LinkClosed(link, reason):
