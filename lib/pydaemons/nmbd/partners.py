@@ -20,6 +20,7 @@ from pydaemons.netbios.node.events import (
     CloseLink,
     LinkClosed,
     LinkOpened,
+    LinkProgressed,
     LinkReceived,
     OpenLink,
     SendLink,
@@ -27,11 +28,50 @@ from pydaemons.netbios.node.events import (
 
 LONGEST = 64 << 20
 """Bytes of one message: about a million names."""
+PIECE = 64 << 10
+"""Bytes of a long message after which the engine hears that more has come."""
+STALLED = 60.0
+"""Seconds a partner may be silent in the middle of a message, or read nothing of what waits for it."""
 UNREAD = 128 << 20
-"""Bytes a partner may leave unread."""
+"""Bytes a partner may leave unread. Before it has read them, no more of its requests are."""
 CONNECT = 10.0
 LINKS = 256
 """Connections of all partners together; the engine keeps far fewer."""
+
+
+class Outgoing:
+    """What is written to a partner. One that reads nothing of it for long is given up, also after the link
+    ended: what it was told is not kept for it for ever."""
+
+    def __init__(self, writer: asyncio.StreamWriter) -> None:
+        self.writer = writer
+        self._written = 0
+        self._watch: asyncio.TimerHandle | None = None
+
+    def write(self, data: bytes) -> None:
+        """Send this."""
+        transport = self.writer.transport
+        self.writer.write(data)
+        self._written += len(data)
+        unread = transport.get_write_buffer_size()
+        if unread > UNREAD:
+            transport.abort()
+        elif unread and self._watch is None:
+            self._look(self._written - unread)
+
+    def _look(self, read: int) -> None:
+        loop = asyncio.get_running_loop()
+        self._watch = loop.call_later(STALLED, self._look_again, read)
+
+    def _look_again(self, before: int) -> None:
+        self._watch = None
+        unread = self.writer.transport.get_write_buffer_size()
+        if not unread:
+            return
+        if self._written - unread > before:
+            self._look(self._written - unread)
+        else:
+            self.writer.transport.abort()
 
 
 class Partners:
@@ -44,7 +84,7 @@ class Partners:
         self._server: asyncio.Server | None = None
         self._place: tuple[str, int] | None = None
         self._port = 0
-        self._links: dict[int, asyncio.StreamWriter] = {}
+        self._links: dict[int, Outgoing] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._numbers = count(1)
 
@@ -69,8 +109,8 @@ class Partners:
         if self._server is not None:
             self._server.close()
             self._server = None
-        for writer in self._links.values():
-            writer.close()
+        for outgoing in self._links.values():
+            outgoing.writer.close()
         self._links.clear()
         for task in self._tasks:
             task.cancel()
@@ -85,18 +125,15 @@ class Partners:
 
     def send(self, effect: SendLink, now: Now) -> None:
         """Send a message behind its length."""
-        writer = self._links.get(effect.link)
-        if writer is None:
-            return
-        writer.write(len(effect.data).to_bytes(4, "big") + effect.data)
-        if writer.transport.get_write_buffer_size() > UNREAD:
-            writer.transport.abort()
+        outgoing = self._links.get(effect.link)
+        if outgoing is not None:
+            outgoing.write(len(effect.data).to_bytes(4, "big") + effect.data)
 
     def hang_up(self, effect: CloseLink, now: Now) -> None:
         """End a link when all is sent."""
-        writer = self._links.pop(effect.link, None)
-        if writer is not None:
-            writer.close()
+        outgoing = self._links.pop(effect.link, None)
+        if outgoing is not None:
+            outgoing.writer.close()
 
     # ---- links
 
@@ -130,24 +167,39 @@ class Partners:
     ) -> None:
         sock = writer.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        self._links[link] = writer
+        self._links[link] = Outgoing(writer)
         self._tell(LinkOpened(link, host, ours))
         reason = "it closed the connection"
         try:
             while True:
+                await writer.drain()
                 size = int.from_bytes(await reader.readexactly(4), "big")
                 if size > LONGEST:
                     reason = f"it announced a message of {size} bytes"
                     break
-                self._tell(LinkReceived(link, await reader.readexactly(size)))
+                self._tell(LinkReceived(link, await self._read(reader, size, link)))
         except asyncio.IncompleteReadError:
             pass
+        except TimeoutError:
+            reason = "it stopped in the middle of a message"
         except OSError as error:
             reason = _reason(error)
         finally:
             writer.close()
             if self._links.pop(link, None) is not None:
                 self._tell(LinkClosed(link, reason))
+
+    async def _read(self, reader: asyncio.StreamReader, size: int, link: int) -> bytes:
+        """The rest of a message, piece by piece: it takes no more memory than has come."""
+        pieces = []
+        while size:
+            async with asyncio.timeout(STALLED):
+                piece = await reader.readexactly(min(size, PIECE))
+            pieces.append(piece)
+            size -= len(piece)
+            if size:
+                self._tell(LinkProgressed(link))
+        return b"".join(pieces)
 
 
 def _reason(error: BaseException) -> str:
