@@ -146,21 +146,33 @@ def test_stopped_and_started_within_a_minute_it_still_knows(site):
         assert number(machine, "nlm_end_grace") == "Y"
 
 
-def test_a_damaged_journal_is_set_aside_and_clients_reclaim(site):
+DAMAGE = "printf X | dd of=/run/pylockd/journal bs=1 seek=80 conv=notrunc status=none"
+OTHER_VERSION = """python3 -c '
+import zlib
+with open("/run/pylockd/journal", "rb+") as file:
+    head = file.read(44)
+    head = head[:24] + (99).to_bytes(4, "big") + head[28:]
+    file.seek(0)
+    file.write(head + zlib.crc32(head).to_bytes(4, "big"))'"""
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"), [(DAMAGE, "a frame is damaged"), (OTHER_VERSION, "of version 99, not ")]
+)
+def test_a_journal_that_cannot_be_read_is_set_aside_and_clients_reclaim(site, spoil, why):
     """A machine that was restarted, and with it who is to be told: test_nsm.py."""
     client, machine = site
     state = int(number(machine, "nsm_local_state"))
     with connect(client) as one:
         assert one.lock(HELD) == nlm.STATUS_GRANTED
         machine.systemctl("stop", "pylockd")
-        spoil = "printf X | dd of=/run/pylockd/journal bs=1 seek=80 conv=notrunc status=none"
         machine.run("sh", "-c", spoil, check=True)
         machine.systemctl("start", "pylockd")
         assert number(machine, "nlm_end_grace") == "N"
         assert int(number(machine, "nsm_local_state")) == state + 2
         assert one.lock(HELD, svid=2) == nlm.STATUS_GRACE
         assert one.lock(HELD, reclaim=True) == nlm.STATUS_GRANTED
-    assert "cannot be used (a frame is damaged" in machine.journal("pylockd")
+    assert f"cannot be used ({why}" in machine.journal("pylockd")
     assert machine.run("test", "-e", "/run/pylockd/journal.damaged").returncode == 0
 
 
