@@ -78,7 +78,7 @@ def test_a_full_database_takes_no_new_names_but_changes(replicas):
     assert not replicas.take(told("ONEMORE#1c"), THEM, NOW)
     assert replicas.take(told("N7#1c", version=6, state=RecordState.TOMBSTONE), THEM, NOW)
     assert replicas.db.find(wire("N7#1c")).state == State.TOMBSTONE
-    assert replicas.kept == 1
+    assert replicas.left_out == 1
 
 
 def test_an_emptied_group_is_no_group(replicas):

@@ -703,3 +703,37 @@ def test_without_partners_disputes_are_dropped():
     site.ether.tell(site.stations[A], Reconfigured(settings("W1")))
     site.ether.run(30)
     assert site.find(A, "TWIN#20") == ["10.0.1.77"]
+
+
+def test_names_registered_before_the_first_word_of_a_partner_that_saw_more_reach_it():
+    site = two()
+    for number in range(20):
+        site.register(A, f"HOST{number}#20", "10.0.1.77")
+    site.ether.run(10)
+    site.ether.remove(site.stations[A])
+    site.wires.break_all()
+    site.wires.cut.add(B)
+    site.stations[A] = site.ether.add(settings("W1", B), A)
+    site.register(A, "EARLY#20", "10.0.1.77")
+    site.ether.run(60)
+    site.wires.cut.clear()
+    site.ether.run(200)
+    assert site.find(B, "EARLY#20") == ["10.0.1.77"]
+
+
+def test_names_there_is_no_room_for_are_said_and_fetched_when_there_is():
+    site = Site((A, (B,)), (B, (A,)))
+    node = site.stations[A].node
+    node.tunables.set("max_names", "100", "test")
+    for number in range(120):
+        site.register(B, f"N{number}#20", f"10.0.2.{number + 10}")
+    site.ether.run(30)
+    assert len(node.db) == 100
+    assert any("no room for" in line and "max_names is 100" in line for line in site.stations[A].logs)
+    assert node.db.highest[packed(B)] < site.stations[B].node.db.highest[LOCAL]
+    node.tunables.set("max_names", "1000", "test")
+    node.replication.pull(None, site.ether.now)
+    site.ether.tell(site.stations[A], None)
+    site.ether.run(10)
+    assert site.find(A, "N119#20") == ["10.0.2.129"]
+    assert node.db.highest[packed(B)] == site.stations[B].node.db.highest[LOCAL]

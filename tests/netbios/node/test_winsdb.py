@@ -126,7 +126,7 @@ def test_after_a_restart_only_the_stored_rows_tell_how_far_others_are_known():
     again = WinsDb()
     again.load({key: value for key, value in rows.items() if value is not None})
     again.count()
-    assert again.highest == {OTHER: 12, LOCAL: 1}
+    assert again.highest[OTHER] == 12
     assert again.of_owner(OTHER, 0, 100) == [(40, wire("A#20"))]
 
 
@@ -147,3 +147,50 @@ def test_two_names_told_under_one_version_do_not_unlist_each_other():
     db.keep(wire("B#20"), replica(OTHER, 7))
     db.delete(wire("A#20"))
     assert db.of_owner(OTHER, 0, 100) == [(7, wire("B#20"))]
+
+
+def test_after_a_restart_numbers_begin_where_no_partner_can_have_seen_one():
+    """After a power failure the last rows may be missing."""
+    db = WinsDb()
+    db.count()
+    assert db.next_version() == 1, "a new server has no past"
+    db.put(wire("A#20"), active(9000))
+    for rows in (dict(db.changed), {key: value for key, value in db.changed.items() if len(key) > 5}):
+        again = WinsDb()
+        again.load(rows)
+        again.count()
+        assert again.next_version() == 2 + winsdb.LEFT_OUT + 1
+
+
+def test_names_without_a_number_get_one_above_those_that_have():
+    db = WinsDb()
+    db.count()
+    db.put(wire("A#20"), active(9000))
+    again = WinsDb()
+    again.load({**db.changed, wire("B#20"): active(9000)})
+    again.count()
+    assert again.of_owner(LOCAL, 0, 1 << 30) == [(1, wire("A#20")), (2 + winsdb.LEFT_OUT, wire("B#20"))]
+
+
+def test_what_was_numbered_since_the_database_was_lost_is_numbered_again_above_what_partners_saw():
+    db = WinsDb()
+    db.count()
+    for text in ("A#20", "B#20"):
+        db.put(wire(text), active(9000))
+    db.outnumber(500)
+    db.outnumber(400)
+    assert db.of_owner(LOCAL, 0, 1000) == [(501, wire("A#20")), (502, wire("B#20"))]
+    assert db.find(wire("A#20")).version == 501
+    assert db.next_version() == 503
+
+
+def test_what_was_numbered_before_the_start_keeps_its_number():
+    db = WinsDb()
+    db.count()
+    db.put(wire("A#20"), active(9000))
+    again = WinsDb()
+    again.load(dict(db.changed))
+    again.count()
+    again.put(wire("B#20"), active(9000))
+    again.outnumber(1 << 40)
+    assert [version for version, _ in again.of_owner(LOCAL, 0, 1 << 50)] == [1, (1 << 40) + 1]

@@ -32,6 +32,8 @@ WINS_NO_HOOK = "3d3bd52d1808120df052a7cb7e43c370"
 
 PARTNER_LOST = "602e600ba90a4082aef81e7c1ddd3cb0"
 """MESSAGE_ID: A WINS partner cannot be reached or does not do its part."""
+WINS_FULL = "83604264e6d84d40a4dd1f6e5c569370"
+"""MESSAGE_ID: There is no room for the names a partner knows."""
 BROWSER_ROLE = "2f0c1d4b9a5e4c6f8d7b3a1e6c5f4d20"
 """MESSAGE_ID: We became master browser of a network or domain, or are it no more."""
 BROWSER_IGNORED = "7b1e9c3a5d2f4e8896a0c4d1f3b7e5a2"

@@ -50,7 +50,7 @@ class Owners:
             if owner.highest >= BELIEVABLE:
                 continue
             if owner.address == self.address:
-                self._db.raise_version(LOCAL, owner.highest)
+                self._db.outnumber(owner.highest)
             elif not int.from_bytes(owner.address, "big") or owner.address[0] >= 224:
                 continue
             elif (missing := self.missing(owner)) is not None:

@@ -61,6 +61,8 @@ class Replicas:
         self.taken = 0
         self.kept = 0
         """Replicas that were not taken: ours counts."""
+        self.left_out = 0
+        """Replicas for which there was no room."""
         self.inquiries = Inquiries(exchanges, tunables)
         self._tunables = tunables
         self._is_ours = is_ours
@@ -81,7 +83,7 @@ class Replicas:
             if replica.kind == RecordKind.SPECIAL_GROUP and not replica.members:
                 return False
             if len(self.db) >= self._tunables.max_names:
-                self.kept += 1
+                self.left_out += 1
                 return False
             return self._put(wire, replica)
         held = found._replace(kind=kind_of(wire, found))

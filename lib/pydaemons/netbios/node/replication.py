@@ -19,7 +19,7 @@ from pydaemons.engine.protocol import Now
 from pydaemons.engine.timers import Timers
 from pydaemons.netbios import winsra
 from pydaemons.netbios.node.association import Job, Link, Links, Phase
-from pydaemons.netbios.node.events import PARTNER_LOST, Say
+from pydaemons.netbios.node.events import PARTNER_LOST, WINS_FULL, Say
 from pydaemons.netbios.node.owners import Owners
 from pydaemons.netbios.node.replicas import Replicas
 from pydaemons.netbios.node.settings import Partner
@@ -93,6 +93,8 @@ class Replication:
         self._jobs = Jobs(self._lost)
         self._told = 0
         """Our version that partners were last informed of."""
+        self._full_until = float("-inf")
+        """There was no room for names a moment ago."""
         self._now = Now(0.0, 0.0)
 
     # ---- configuration
@@ -260,7 +262,7 @@ class Replication:
         elif not peer.partner.pull:
             self._stop(link, winsra.STOPPED_BY_ERROR)
         elif command in (Command.INFORM, Command.INFORM_ON):
-            if self.owners.wanted(owners, now):
+            if now.mono >= self._full_until and self.owners.wanted(owners, now):
                 peer.patient = False  # there it is
                 peer.pull_wanted = True
                 self._work(peer, now)
@@ -309,6 +311,7 @@ class Replication:
         """Take the names that came."""
         peer = self.peers.get(link.host)
         owner = link.asked
+        left_out = self.replicas.left_out
         for number, told in enumerate(winsra.names_in(data), 1):
             if owner.lowest <= told.version <= owner.highest and self.replicas.take(
                 told, owner.address, self._now
@@ -318,11 +321,28 @@ class Replication:
                     peer.taken += 1
             if number % SLICE == 0:
                 yield
-        self.owners.reached(owner)
+        left_out = self.replicas.left_out - left_out
+        if left_out:
+            self._full(owner, left_out)
+        else:
+            self.owners.reached(owner)
         if self.owners.settle(self.replicas.disputed()) or self.replicas.inquiries.waiting:
             self._timers.set("ask", self._now.mono + ASK_AFTER)
         if link in self._links:
             self._next_names(link, self._now)
+
+    def _full(self, owner: Owner, left_out: int) -> None:
+        """There was no room. The owner is not known up to there: all is asked for again, but not at every
+        word of a partner."""
+        now, tunables = self._now, self._tunables
+        if now.mono >= self._full_until:
+            self._log(
+                Level.WARNING,
+                f"WINS: no room for {left_out} names of {IPv4Address(owner.address)}: "
+                f"net.netbios.max_names is {tunables.max_names}",
+                WINS_FULL,
+            )
+        self._full_until = now.mono + tunables.wins_pull_interval
 
     # ---- ends
 

@@ -40,6 +40,9 @@ UNSTAMPED = -1
 REPLICA_GONE_AFTER = 86400
 _META = 5
 """Bytes of the keys under which the highest versions of owners are kept: a zero and the owner."""
+LEFT_OUT = 1 << 20
+"""Versions passed over at each start. After a power failure the last rows may be missing, and partners have
+seen numbers we know nothing of: one given twice would be a change they never fetch."""
 TOMBSTONE_AFTER = 4 * 86400
 DELETED_AFTER = 86400
 SWEEP_EVERY = 20.0
@@ -149,6 +152,8 @@ class WinsDb:
         self.by_version: dict[bytes, dict[int, bytes]] = {}
         """Owner -> version -> name, while versions are counted."""
         self.counting = False
+        self._first = 1
+        """The first version given by this process."""
         self._sweep: Iterator[bytes] | None = None
         self._sweep_at: float | None = None
 
@@ -219,20 +224,34 @@ class WinsDb:
         if self.counting:
             return
         self.counting = True
-        versioned = []
-        for wire, packed in list(self.records.items()):
+        versioned, others = [], []
+        for wire, packed in self.records.items():
             if packed[0] & _VERSIONED:
                 owner, version = ORIGIN.unpack_from(packed, HEAD.size)
                 versioned.append((version, owner, wire))
             else:
-                self.put(wire, packed)
+                others.append(wire)
+        # how far others are known their rows tell: where a pull was cut short, lower versions are missing
         for version, owner, wire in sorted(versioned):
             self.by_version.setdefault(owner, {})[version] = wire
-            if owner == LOCAL:
-                self.highest[LOCAL] = max(self.highest.get(LOCAL, 0), version)
-            # of others' the rows of their own tell: where a pull was cut short, lower versions are missing
-        local = self.by_version.get(LOCAL, {})
-        self.by_version[LOCAL] = dict(sorted(local.items()))
+        given = max(self.highest.get(LOCAL, 0), *self.by_version.get(LOCAL, ()), 0)
+        if given:
+            self.raise_version(LOCAL, given + LEFT_OUT)
+        self._first = given + 1
+        for wire in others:
+            self.put(wire, self.records[wire])
+
+    def outnumber(self, version: int) -> None:
+        """A partner has seen this version of ours, and we have not come so far: our database was lost. What
+        was numbered since is numbered anew, or that partner would never ask for it."""
+        if version <= self.highest.get(LOCAL, 0):
+            return
+        again = self.of_owner(LOCAL, self._first, version)
+        self.raise_version(LOCAL, version)
+        for _, wire in again:
+            record = self.find(wire)
+            if record is not None:
+                self.keep(wire, record._replace(version=self.next_version()))
 
     def next_version(self) -> int:
         """A number no record of ours ever had."""
