@@ -95,6 +95,21 @@ def test_a_tunable_written_while_it_runs_is_obeyed_and_a_bad_one_is_put_back(mac
     assert re.search(r"nlm_timeout.*99.*3 to 20|nlm_timeout.*99.*3\.\.20", text)
 
 
+def test_it_tells_what_goes_on_while_it_is_asked_to(machine: SystemdHost) -> None:
+    machine.systemctl("start", "pylockd")
+    with client(machine) as alice:
+        assert alice.lock(FH) == nlm.STATUS_GRANTED
+        machine.run("pysysctl", "fs.nfs.nlm_debug=all", check=True)
+        wait_for(lambda: "nlm_debug: 0x0000 -> 0x01ff" in machine.journal("pylockd"), what="it to be taken")
+        assert alice.lock(FH, offset=100) == nlm.STATUS_GRANTED
+        machine.run("pysysctl", "fs.nfs.nlm_debug=0", check=True)
+        wait_for(lambda: "nlm_debug: 0x01ff -> 0x0000" in machine.journal("pylockd"), what="its end")
+        assert alice.unlock(FH, offset=100) == nlm.STATUS_GRANTED
+    told = [line for line in machine.journal("pylockd").splitlines() if "svclock: " in line]
+    assert len(told) == 1
+    assert f"LOCK by 127.0.0.1:1 (1@client), WRITE 100-109 of {FH.hex()}: GRANTED" in told[0]
+
+
 def test_sysctl_d_is_read_at_start_and_below_the_daemons_own_configuration_is_overridden(
     machine: SystemdHost,
 ) -> None:

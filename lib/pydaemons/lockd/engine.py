@@ -21,6 +21,7 @@ from pydaemons.lockd.access import Access
 from pydaemons.lockd.hacallout import Announced
 from pydaemons.lockd.localfs import LocalTable
 from pydaemons.lockd.settings import PylockdConfiguration
+from pydaemons.lockd.trace import Trace
 from pydaemons.nlm import procs
 from pydaemons.nlm.filehandle import Codecs
 from pydaemons.nlm.hosts import Host
@@ -131,6 +132,8 @@ class LockEngine:
             [nlm, *programs], admit=self._admit, cache=self.cache, replies=self.rpc.receive_reply
         )
         self.prompt = Prompt(self.server, self.service)
+        self.trace = Trace(nlm, say=self._say, key=self.server.file, hosts=self.server.hosts)
+        self.trace.set(settings.nlm_debug)
         self.grace_changed: Callable[[], None] = lambda: None
         """Called when a grace period begins or ends, for who shows it."""
         self._refused: set[str] = set()
@@ -150,7 +153,9 @@ class LockEngine:
     def receive(self, data: bytes, origin: Origin, now: Now) -> bytes | None:
         """A call that `prompt` did not answer."""
         reply = self.service.receive(data, origin, now)
-        if reply is not None and reply[-4:] == GRANTED:
+        if self.trace.flags:
+            self.trace.received(data, origin, reply)
+        elif reply is not None and reply[-4:] == GRANTED:
             self.prompt.met(data, origin, reply)
         return reply
 
@@ -163,6 +168,7 @@ class LockEngine:
             self._local.tick(self.server, now)
         if self.server.tick(now):
             self._grace_ended()
+        self.trace.looked()
 
     def deadline(self) -> float | None:
         """When `tick` is wanted."""
@@ -200,9 +206,11 @@ class LockEngine:
         if self._rewrite:
             self._rewrite = False
             effects.append(Rewrite(self.snapshot()))
+        effects += self.rpc.drain()
+        if self.trace.flags:
+            self.trace.carried(effects)
         effects += self._effects
         self._effects.clear()
-        effects += self.rpc.drain()
         return iter(effects)
 
     # -- what the daemon and its operators tell
@@ -312,6 +320,12 @@ class LockEngine:
             self.server.limits_changed()
         elif key == self.configuration.tunables.key("nlm_client_lease"):
             self.leases.begin(now)
+        elif key == self.configuration.tunables.key("nlm_debug"):
+            self.trace.set(self.configuration.tunables.nlm_debug)
+            self.service.forget_callers()  # what is answered at a glance is not seen
+
+    def _say(self, text: str) -> None:
+        self.log(Level.INFO, text)
 
     def _lapsed(self, host: Host, silence: float, now: Now) -> None:
         """No sign of life of a client for longer than its lease."""

@@ -31,7 +31,7 @@ SHARE_RESULT = Codec(types.ShareResult)
 
 MSG, RES = 5, 10
 """What a twin's number adds to that of its procedure."""
-FIRST_SHARE, LAST_VERSION_1 = 20, 16
+LAST_VERSION_1 = 16
 
 
 class Rules(Protocol):

@@ -99,7 +99,8 @@ class NlmTunables(Tunables, prefix="fs.nfs"):
             xdr=0x100,
         ),
         0,
-        doc="What is logged beyond the usual, by the kernel's NLMDBG bits: a number, or names by commas.",
+        doc="What is logged beyond the usual, by the kernel's NLMDBG bits: a number, or names by commas, or "
+        "all. pylockd(8) says what each is about; calls are served slower meanwhile.",
     )
     nlm_end_grace = live(
         YesNo(),
