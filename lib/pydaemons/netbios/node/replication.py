@@ -2,15 +2,16 @@
 """WINS replication after [MS-WINSRA]: partners tell each other that there is something new (push) and fetch
 it (pull). Read Peer, then Replication.received.
 
-To pull is to ask for the table (which owners a server knows, and up to which version: `owners`) and then,
-owner by owner, for the names with versions above what is known here (`replicas` takes them). It happens at
-intervals, and when a partner informs us. A connection of ours to a partner stays and carries all we ask and
-say; partners' connections carry what they ask (`association`, `telling`).
+To pull is to ask for the table (which owners a server knows, and up to which version: `owners`) and then for
+the names that are not known here (`pulling`; `replicas` takes them). It happens at intervals, and when a
+partner informs us. A connection of ours to a partner stays and carries all we ask and say; partners'
+connections carry what they ask (`association`, `telling`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from ipaddress import IPv4Address
 
 from pydaemons.engine.effects import Effect, Level
@@ -18,22 +19,18 @@ from pydaemons.engine.entropy import Entropy
 from pydaemons.engine.protocol import Now
 from pydaemons.engine.timers import Timers
 from pydaemons.netbios import winsra
-from pydaemons.netbios.node.association import Job, Link, Links, Phase
-from pydaemons.netbios.node.events import PARTNER_LOST, WINS_FULL, Say
+from pydaemons.netbios.node.association import Link, Links, Phase
+from pydaemons.netbios.node.events import PARTNER_LOST, Say
 from pydaemons.netbios.node.owners import Owners
+from pydaemons.netbios.node.pulling import Pulling
 from pydaemons.netbios.node.replicas import Replicas
 from pydaemons.netbios.node.settings import Partner
-from pydaemons.netbios.node.telling import SLICE, Jobs, Telling
+from pydaemons.netbios.node.telling import Jobs, Telling
 from pydaemons.netbios.node.tunables import NetbiosTunables
 from pydaemons.netbios.node.winsdb import LOCAL, WinsDb
 from pydaemons.netbios.winsra import Command, Kind, Message, Owner, Start
 from pydaemons.wire.errors import WireError
 
-ASK_AFTER = 0.25
-"""Seconds from the end of a pull to the first question to hosts whose names are disputed: what comes next may
-settle it (another partner's word), and a partner that lent us its connection has it back by then."""
-LOOK_AGAIN = 1.0
-"""Seconds between looks at what is disputed."""
 NONSENSE = "sent nonsense"
 
 
@@ -91,10 +88,18 @@ class Replication:
         self._timers: Timers[str] = Timers()
         self._telling = Telling(db, replicas, self.owners, self._links)
         self._jobs = Jobs(self._lost)
+        self._pulling = Pulling(
+            replicas,
+            self.owners,
+            self._links,
+            self._jobs,
+            tunables,
+            ended=self._pulled,
+            settled=partial(self.inform, None),
+            log=log,
+        )
         self._told = 0
         """Our version that partners were last informed of."""
-        self._full_until = float("-inf")
-        """There was no room for names a moment ago."""
         self._now = Now(0.0, 0.0)
 
     # ---- configuration
@@ -157,13 +162,12 @@ class Replication:
     def tick(self, now: Now) -> None:
         """A slice of work, and what is due."""
         self._now = now
+        self._pulling.tick(now)
         self._jobs.go_on()
         for link in self._links.overdue(now):
             self._lost(link, "no answer")
         for key in self._timers.due(now.mono):
-            if key == "ask":
-                self._look_into_disputes(now)
-            elif key == "inform":
+            if key == "inform":
                 self._told = self.db.highest.get(LOCAL, 0)
                 self.inform(None, now)
             elif key in self.peers:
@@ -178,8 +182,8 @@ class Replication:
         """When `tick` is wanted."""
         if self._jobs:
             return self._now.mono
-        times = [at for at in (self._timers.deadline(), self._links.deadline()) if at is not None]
-        return min(times, default=None)
+        times = (self._timers.deadline(), self._links.deadline(), self._pulling.deadline())
+        return min((at for at in times if at is not None), default=None)
 
     # ---- links
 
@@ -216,9 +220,7 @@ class Replication:
             return
         try:
             if winsra.is_names_reply(data):
-                if link.phase is Phase.ASKED_NAMES:
-                    self._links.has(link, Phase.TAKING)
-                    self._jobs.do(link, self._take(link, data))
+                self._pulling.received(link, data, now)
                 return
             self._message(link, winsra.unpack(data), now)
         except WireError as error:
@@ -257,92 +259,33 @@ class Replication:
         """An answer to our question, or word of something new."""
         if command == Command.TABLE_REPLY:
             if link.phase is Phase.ASKED_TABLE:
-                link.wanted = self.owners.wanted(owners, now)
-                self._next_names(link, now)
+                self._pulling.begin(link, owners, now)
         elif not peer.partner.pull:
             self._stop(link, winsra.STOPPED_BY_ERROR)
         elif command in (Command.INFORM, Command.INFORM_ON):
-            if now.mono >= self._full_until and self.owners.wanted(owners, now):
+            if self._pulling.wants(owners, now):
                 peer.patient = False  # there it is
                 peer.pull_wanted = True
                 self._work(peer, now)
         elif link.phase is Phase.RESTING:
             link.then_stop = True
-            link.wanted = self.owners.wanted(owners, now)
-            self._next_names(link, now)
+            self._pulling.begin(link, owners, now)
 
-    def _next_names(self, link: Link, now: Now) -> None:
-        """Ask for the next owner's names; or that was all."""
-        while link.wanted:
-            owner: Owner | None = link.wanted.popleft()
-            if owner is not None and owner.lowest:
-                owner = self.owners.missing(owner)  # another partner may have told them meanwhile
-            if owner is not None:
-                link.asked = owner
-                self._links.say(link, Command.NAMES_REQUEST, owner)
-                self._links.expect(link, Phase.ASKED_NAMES, now)
-                return
+    def _pulled(self, link: Link, now: Now) -> None:
+        """A pull ended well."""
         peer = self.peers[link.host]
         peer.pulled_at = now.wall
         peer.error = ""
         news, link.news = link.news, 0
+        peer.taken += news
         if link.then_stop:
             self._stop(link, winsra.STOPPED)
-        else:
-            self._links.has(link, Phase.RESTING)
         if news:
             for other in self.peers.values():
                 if other is not peer and other.partner.push:
                     other.inform_wanted = True
                     self._work(other, now)
         self._work(peer, now)
-
-    def _look_into_disputes(self, now: Now) -> None:
-        """Ask hosts whose names are disputed. What was disputed is known when they have spoken."""
-        self.replicas.inquiries.start(now)
-        before = self.table()
-        unsettled = self.owners.settle(self.replicas.disputed())
-        if unsettled or self.replicas.inquiries.waiting:
-            self._timers.set("ask", now.mono + LOOK_AGAIN)
-        if self.table() != before:
-            self.inform(None, now)
-
-    def _take(self, link: Link, data: bytes) -> Job:
-        """Take the names that came."""
-        peer = self.peers.get(link.host)
-        owner = link.asked
-        left_out = self.replicas.left_out
-        for number, told in enumerate(winsra.names_in(data), 1):
-            if owner.lowest <= told.version <= owner.highest and self.replicas.take(
-                told, owner.address, self._now
-            ):
-                link.news += 1
-                if peer is not None:
-                    peer.taken += 1
-            if number % SLICE == 0:
-                yield
-        left_out = self.replicas.left_out - left_out
-        if left_out:
-            self._full(owner, left_out)
-        else:
-            self.owners.reached(owner)
-        if self.owners.settle(self.replicas.disputed()) or self.replicas.inquiries.waiting:
-            self._timers.set("ask", self._now.mono + ASK_AFTER)
-        if link in self._links:
-            self._next_names(link, self._now)
-
-    def _full(self, owner: Owner, left_out: int) -> None:
-        """There was no room. The owner is not known up to there: all is asked for again, but not at every
-        word of a partner."""
-        now, tunables = self._now, self._tunables
-        if now.mono >= self._full_until:
-            self._log(
-                Level.WARNING,
-                f"WINS: no room for {left_out} names of {IPv4Address(owner.address)}: "
-                f"net.netbios.max_names is {tunables.max_names}",
-                WINS_FULL,
-            )
-        self._full_until = now.mono + tunables.wins_pull_interval
 
     # ---- ends
 
@@ -378,8 +321,6 @@ class Replication:
 
     def _lost(self, link: Link, reason: str, *, tell: bool = True) -> None:
         """A link is of no use any more; what was wanted is tried again later."""
-        if self.replicas.inquiries.waiting:
-            self._timers.set("ask", self._now.mono + ASK_AFTER)
         busy = link.phase is not Phase.RESTING or bool(link.jobs)
         peer = self.peers.get(link.host)
         self._links.hang_up(link, tell=tell)
@@ -396,4 +337,5 @@ class Replication:
         if link.ours:
             peer.patient = True
             peer.pull_wanted = peer.partner.pull
-            self._timers.set(link.host, self._now.mono + self._tunables.wins_retry_interval)
+        again = self._now.mono + self._tunables.wins_retry_interval
+        self._timers.set(link.host, min(again, self._timers.at(link.host) or again))
