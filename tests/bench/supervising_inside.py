@@ -22,6 +22,8 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 MARKS = "/run/marks"
 STAMP = "/usr/local/bin/stamp"
 STEP = 0.0002
+GLANCE = 0.005
+"""Seconds between two looks for what takes seconds: looking is not to take a processor from others"""
 PATIENCE = 60.0
 SETTLE = 2.0
 """after the starts, until the journal and everybody else has come to rest"""
@@ -31,13 +33,13 @@ SILENT: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess
 sys.path.insert(0, str(CHECKOUT / "lib"))
 
 
-def until(true: Callable[[], Any], what: str) -> Any:
-    """Poll closely; nothing here takes PATIENCE unless it hangs."""
+def until(true: Callable[[], Any], what: str, step: float = STEP) -> Any:
+    """Poll; nothing here takes PATIENCE unless it hangs."""
     deadline = time.monotonic() + PATIENCE
     while not (value := true()):
         if time.monotonic() > deadline:
             raise SystemExit(f"waited {PATIENCE:.0f} s for {what}")
-        time.sleep(STEP)
+        time.sleep(step)
     return value
 
 
@@ -249,7 +251,7 @@ def main(side_name: str, number: int, crashes: int) -> None:
     empty = resident(side.pid)
     begun = time.perf_counter()
     side.create(names)
-    until(lambda: len(os.listdir(MARKS)) >= number, "all to run")
+    until(lambda: len(os.listdir(MARKS)) >= number, "all to run", GLANCE)
     figures: dict[str, Any] = {"create": time.perf_counter() - begun, "empty": empty / 1024}
     time.sleep(SETTLE)
     figures["bytes"] = (resident(side.pid) - empty) / number

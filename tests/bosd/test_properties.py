@@ -35,7 +35,7 @@ def test_a_process_is_restarted_stopped_and_limited_as_the_sheet_says():
     assert (unit["KillMode"], unit["KillSignal"]) == (b"control-group", signal.SIGQUIT)
     assert (unit["TimeoutStopUSec"], unit["LimitCORE"]) == (1_800_000_000, INFINITY)
     assert unit["Conditions"] == [(b"ConditionPathExists", False, True, b"/run/pybosd/stop/fs")]
-    assert unit["WorkingDirectory"] == b"/l"
+    assert unit["WorkingDirectory"] == b"-/l", "the hyphen spares systemd the search for mounts on the way"
 
 
 def test_what_systemd_does_not_restart_needs_no_bar():

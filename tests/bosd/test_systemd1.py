@@ -26,9 +26,12 @@ EXISTS = DBusBaseError(-17, b"org.freedesktop.systemd1.UnitExists", b"Unit bos-x
 class Message:
     """A signal."""
 
-    def __init__(self, path, *body):
-        self.path, self.body = path, list(body)
+    def __init__(self, path, *body, cookie=0):
+        self.path, self.body, self.cookie = path, list(body), cookie
         self.unpacked = False
+
+    def get_cookie(self):
+        return self.cookie
 
     def get_path(self):
         return self.path
@@ -220,26 +223,67 @@ def test_a_job_that_ends_without_a_process_is_looked_after(tmp_path, monkeypatch
     assert events[1:] == [Gone("bos-x.service", "failed")]
 
 
-def test_orders_are_carried_out_in_their_sequence_and_others_get_their_turn_in_between(tmp_path):
+def test_what_systemd_says_in_the_same_breath_as_a_beginning_is_not_even_unpacked(tmp_path):
     bus = FakeBus()
-    seen = []
+    dull = Message(path("bos-x.service"), UNIT, {b"ActiveState": b"active"}, cookie=8)
+    later = Message(path("bos-x.service"), UNIT, {b"ActiveState": b"deactivating"}, cookie=10)
+    other = Message(path("bos-y.service"), UNIT, {b"ActiveState": b"active"}, cookie=8)
+
+    def follow(systemd, events):
+        bus.done(1)
+        bus.changed(Message(path("bos-x.service"), SERVICE, running(42), cookie=7))
+        for message in (other, dull, later):
+            bus.changed(message)
+
+    def begin(systemd, events):
+        systemd.start(START)
+        systemd.start(replace(START, unit="bos-y.service"))
+
+    run(tmp_path, [bus], begin, lambda systemd, events: bus.done(2), follow)
+    assert (dull.unpacked, later.unpacked, other.unpacked) == (False, True, True)
+
+
+def hear_turns(bus, seen, turns=40):
+    """Note the number of orders carried out, at each turn of the loop."""
+    seen.append(len(bus.orders))
+    if turns:
+        asyncio.get_running_loop().call_soon(hear_turns, bus, seen, turns - 1)
+
+
+def give_six(systemd):
+    for number in range(5):
+        systemd.start(replace(START, unit=f"bos-{number}.service"))
+    systemd.stop("bos-0.service")
+
+
+def test_many_orders_go_out_in_their_sequence_a_bunch_at_a_time_and_others_get_their_turn(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(systemd1, "BUNCH", 0.0)
+    monkeypatch.setattr(systemd1, "PAUSE", 0.0)
+    bus, seen = FakeBus(), []
 
     def story(systemd, events):
-        loop = asyncio.get_running_loop()
-        for number in range(5):
-            systemd.start(replace(START, unit=f"bos-{number}.service"))
-        systemd.stop("bos-0.service")
-
-        def look(turns):
-            seen.append(len(bus.orders))
-            if turns:
-                loop.call_soon(look, turns - 1)
-
-        look(20)
+        give_six(systemd)
+        hear_turns(bus, seen)
 
     run(tmp_path, [bus], story, wait=0.05)
     assert bus.orders == ["StartTransientUnit"] * 5 + ["StopUnit"]
-    assert set(range(7)) <= set(seen), "one order a turn"
+    assert set(range(7)) <= set(seen), "a bunch is at least one order, and here no more"
+
+
+def test_while_more_orders_come_there_is_a_pause_between_two_bunches(tmp_path, monkeypatch):
+    monkeypatch.setattr(systemd1, "BUNCH", 3600.0)
+    bus, seen = FakeBus(), []
+
+    def again(systemd, events):
+        assert len(bus.orders) == 6, "all in one bunch"
+        monkeypatch.setattr(systemd1, "PAUSE", 3600.0)
+        give_six(systemd)
+        hear_turns(bus, seen)
+
+    run(tmp_path, [bus], lambda systemd, events: give_six(systemd), again)
+    assert set(seen) == {6}, "nobody asks systemd for anything meanwhile"
 
 
 def test_an_answer_that_is_ready_leaves_before_the_call_it_led_to(tmp_path):

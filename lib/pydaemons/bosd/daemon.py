@@ -242,7 +242,7 @@ class PybosdDaemon(Daemon):
     def _log(self, effect: BosLog, now: Now) -> None:
         self._boslog.write(now.wall, effect.message)
         # administrative actions and exits are never so alike that one stands for many
-        kind = f"{effect.message} {sorted(effect.fields.items())}"
+        kind = "\0".join((effect.message, *effect.fields.values()))
         self._shell.log.log(effect.level, effect.message, effect.fields, effect.message_id, kind)
 
     def _bar(self, effect: Bar | Unbar, now: Now) -> None:

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The service manager: units started and stopped, and what happens to them as events.
 
-Read start, stop, and _changed. Orders are carried out one per turn of the loop, in their sequence: each is a
-call that only queues a job, but a call waits for its answer, and neither requests nor signals are to wait for
-a thousand of them. What became of a job comes as signals, which `track` reads. When the connection breaks
+Read start, stop, and _changed. Orders are carried out in their sequence, each a call that only queues a job.
+A call waits for its answer, and systemd starts processes only when no call is there: so many orders go out a
+bunch at a time, and in the pause between two, while systemd starts what the last one was about, requests and
+signals get their turn. What became of a job comes as signals, which `track` reads. When the connection breaks
 nothing is assumed: Disconnected, then a fresh look (Connected). `errands` has what is run once for somebody.
 """
 
@@ -31,6 +32,10 @@ OURS = b"bos-*.service"
 LOOK_AGAIN = 0.25
 """Seconds after which a state that might not stay is looked at again."""
 RECONNECT = 1.0
+BUNCH = 0.02
+"""Seconds that orders are carried out in one go, at most."""
+PAUSE = 0.01
+"""Seconds between two such goes, while there come more."""
 EXISTS_RETRIES = 50
 """Attempts, 20 ms apart, to make a unit whose namesake systemd has not let go of yet."""
 EXISTS_PAUSE = 0.02
@@ -61,8 +66,11 @@ class Systemd:
         self._jobs: dict[bytes, Track] = {}
         self._errands = Errands(log_dir)
         self._orders: deque[Callable[[Bus], None]] = deque()
+        self._worked = 0.0  # when the last bunch of them was done, by the loop's clock
+        self._more = False  # there came some since that began
         # units of deleted bnodes may still be heard of
         self._forgotten: deque[bytes] = deque(maxlen=64)
+        self._dull = (b"", 0)  # path and cookie of a message that says nothing new
         self._pumping = False
         self._closed = False
 
@@ -159,24 +167,33 @@ class Systemd:
         if self._bus is None:
             return  # what there is now is compared when it answers again
         self._orders.append(order)
+        self._more = True
         if len(self._orders) == 1:
-            self._plan_work()
+            self._plan_work(self._worked + PAUSE - self._loop.time())
 
-    def _plan_work(self) -> None:
-        """After the next turn: answers that are ready leave before the calls begin."""
-        self._loop.call_soon(self._loop.call_soon, self._work)
+    def _plan_work(self, pause: float) -> None:
+        if pause > 0:
+            self._loop.call_later(pause, self._work)
+        else:  # after the next turn: answers that are ready leave before the calls begin
+            self._loop.call_soon(self._loop.call_soon, self._work)
 
     def _work(self) -> None:
-        if not self._orders or self._bus is None:
+        """Carry out a bunch of orders."""
+        time, orders, bus = self._loop.time, self._orders, self._bus
+        if not orders or bus is None:
             return
-        order = self._orders.popleft()
+        end = time() + BUNCH
+        more, self._more = self._more, False
         try:
-            order(self._bus)
+            orders.popleft()(bus)
+            while orders and time() < end:
+                orders.popleft()(bus)
         except DBusBaseError as error:
             self._lost(error)
             return
-        if self._orders:
-            self._plan_work()
+        self._worked = time()
+        if orders:
+            self._plan_work(PAUSE if more else 0.0)
         self._plan_pump()
 
     def _start(self, effect: StartUnit, bus: Bus) -> None:
@@ -240,7 +257,8 @@ class Systemd:
 
     def _changed(self, message: Any) -> None:
         """PropertiesChanged of any unit; most are none of ours and are not even unpacked. Nor is what comes
-        while our start job is pending: when that is done all properties come once more."""
+        while our start job is pending: when that is done all properties come once more. Nor what systemd says
+        next in the same breath: that the unit of a process that has just begun is active."""
         path = message.get_path()
         track = self._paths.get(path)
         if track is None:
@@ -248,12 +266,15 @@ class Systemd:
                 # a unit named like ours that is not: counted by the engine
                 self._report(Gone(path_decode(path, UNITS).decode(), ""))
             return
-        if track.job:
+        if track.job or (path, message.get_cookie()) == self._dull:
             return
         message.process_reply(False)
         interface, properties, *_ = message.body
         if interface == SERVICE:
+            before = track.running
             self._tell(track, track.service(properties))
+            if track.running and track.running != before:
+                self._dull = path, message.get_cookie() + 1
         elif interface == UNIT:
             self._tell(track, track.unit(properties))
 

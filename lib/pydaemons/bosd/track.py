@@ -75,6 +75,11 @@ class Track:
         return self._gone
 
     @property
+    def running(self) -> tuple[int, int] | None:
+        """Its process, by pid and start."""
+        return self._running
+
+    @property
     def settled(self) -> bool:
         """It has a process, or is known to be gone."""
         return self._gone or self._running is not None

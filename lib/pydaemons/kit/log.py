@@ -45,6 +45,9 @@ def stderr_is_journal(environ: Mapping[str, str]) -> bool:
 
 def format_entry(fields: Mapping[str, str]) -> bytes:
     """Fields in the native protocol's form: KEY=value, or KEY, length and value where it has a newline."""
+    text = "".join([f"{key}={value}\n" for key, value in fields.items()])
+    if text.count("\n") == len(fields):
+        return text.encode("utf-8", "backslashreplace")
     parts: list[bytes] = []
     for key, value in fields.items():
         data = value.encode("utf-8", "backslashreplace")
