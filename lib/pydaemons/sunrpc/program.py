@@ -107,7 +107,6 @@ class Call:
         "args_at",
         "credential",
         "failure",
-        "memo",
         "origin",
         "procedure",
         "program",
@@ -137,8 +136,6 @@ class Call:
         self.program = program
         self.version = version
         self.procedure = procedure
-        self.memo: Any = None
-        """The rules' own: what they found out about this caller."""
 
     @classmethod
     def unavailable(cls, origin: Origin, args_at: int, stat: AcceptStat) -> Call:
