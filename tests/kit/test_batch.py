@@ -316,6 +316,23 @@ def test_what_the_engine_answers_at_a_glance_it_is_not_asked_about():
     run_shell(scenario)
 
 
+def test_what_comes_alone_is_treated_as_what_comes_with_others():
+    async def scenario(driver, engine):
+        driver.prompt = Glance()
+        engine.answer = lambda data, origin: {b"none": None, b"long": bytes(DATAGRAM + 1)}.get(data, data)
+        port = driver.listen(sockets.bind_udp("", 0))
+        client = peer(port)
+        for data in (b"q1", b"one", b"none", b"long", b"q!", bytes(DATAGRAM + 1), b"", b"q2"):
+            client.send(data)
+            port.drain()
+        answers = [b"Q1", b"one", bytes(DATAGRAM + 1), b"", b"Q2"]
+        assert [await said(client) for _ in answers] == answers
+        assert engine.received == [b"one", b"none", b"long", b""]
+        assert (driver.counts["exceptions"], driver.counts["datagrams too long"]) == (1, 1)
+
+    run_shell(scenario)
+
+
 def test_where_glances_are_in_vain_they_become_rare():
     async def scenario(driver, engine):
         driver.prompt = Glance()
