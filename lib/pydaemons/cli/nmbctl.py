@@ -265,6 +265,7 @@ NOW = {
     "requests under way": "requests",
     "wins names": "wins_names",
     "own names": "names",
+    "names in dispute": "names_in_dispute",
     "servers known": "servers",
 }
 """of the figures of Stats, those that are how it is now; the others count"""

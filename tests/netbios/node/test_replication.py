@@ -11,7 +11,7 @@ from fakes.wires import Wires
 from pydaemons.netbios import name, nspacket, winsra
 from pydaemons.netbios.codes import GROUP, NODE_H, Opcode
 from pydaemons.netbios.node import winsdb
-from pydaemons.netbios.node.events import LinkProgressed, LinkReceived, Reconfigured
+from pydaemons.netbios.node.events import Asked, LinkProgressed, LinkReceived, Reconfigured
 from pydaemons.netbios.node.settings import Partner, Settings
 from pydaemons.netbios.node.telling import SLICE
 from pydaemons.netbios.node.winsdb import LOCAL, Record, State, WinsDb
@@ -737,3 +737,26 @@ def test_names_there_is_no_room_for_are_said_and_fetched_when_there_is():
     site.ether.run(10)
     assert site.find(A, "N119#20") == ["10.0.2.129"]
     assert node.db.highest[packed(B)] == site.stations[B].node.db.highest[LOCAL]
+
+
+def test_what_becomes_of_replicas_is_counted():
+    site = Site((A, (B,)))
+    site.register(A, "TWIN#20", "10.0.1.77")
+    _, say = associated(site)
+    names = [
+        unique("ONE#20", "10.7.7.8", 1),
+        unique("TWIN#20", "10.7.7.9", 2),
+        unique("WPAD#20", "10.7.7.9", 3),
+    ]
+    for data in update("10.7.7.7", 3, names):
+        say(data)
+    got: list[dict[str, int]] = []
+    site.ether.tell(site.stations[A], Asked("stats", {}, got.append))
+    (stats,) = got
+    counted = {what: count for what, count in stats.items() if "replicas" in what or "dispute" in what}
+    assert counted == {
+        "replicas taken": 1,
+        "replicas not taken": 1,
+        "replicas without room": 0,
+        "names in dispute": 1,
+    }

@@ -277,7 +277,18 @@ def _stats(node: Node, arguments: Mapping[str, Any], now: Now) -> dict[str, Any]
         "logon answers": node.logons.counts.answered,
         "logon requests forwarded": node.logons.counts.forwarded,
         "controller silent": node.logons.counts.silent,
+        **_replica_stats(node),
         **node.browser.stats(),
+    }
+
+
+def _replica_stats(node: Node) -> dict[str, int]:
+    replicas = None if node.replication is None else node.replication.replicas
+    return {
+        "replicas taken": replicas.taken if replicas else 0,
+        "replicas not taken": replicas.kept if replicas else 0,
+        "replicas without room": replicas.left_out if replicas else 0,
+        "names in dispute": len(replicas.inquiries) if replicas else 0,
     }
 
 
