@@ -194,3 +194,19 @@ def test_what_was_numbered_before_the_start_keeps_its_number():
     again.put(wire("B#20"), active(9000))
     again.outnumber(1 << 40)
     assert [version for version, _ in again.of_owner(LOCAL, 0, 1 << 50)] == [1, (1 << 40) + 1]
+
+
+def test_a_refresh_of_an_old_name_hides_no_newer_one():
+    db = WinsDb()
+    db.count()
+    for text in ("OLD#20", "NEW#20"):
+        db.put(wire(text), active(9000))
+    db.put(wire("OLD#20"), active(9999))
+    assert db.of_owner(LOCAL, 2, 9) == [(2, wire("NEW#20"))]
+    again = WinsDb()
+    again.load(dict(db.changed))
+    again.count()
+    again.put(wire("OLD#20"), active(9999))
+    again.put(wire("NEWEST#20"), active(9999))
+    again.put(wire("OLD#20"), active(9999))
+    assert [found for _, found in again.of_owner(LOCAL, 2, 1 << 30)] == [wire("NEW#20"), wire("NEWEST#20")]

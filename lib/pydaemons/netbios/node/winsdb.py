@@ -313,8 +313,8 @@ class WinsDb:
             else:
                 version = self.next_version()
             record = record._replace(version=version)
-        if old is not None:
-            self._unlist(wire, old)
+        if old is not None and (old.version, old.owner) != (record.version, record.owner):
+            self._unlist(wire, old)  # else it keeps its place: of_owner reads from the end
         self.by_version.setdefault(record.owner, {})[record.version] = wire
         return record
 
