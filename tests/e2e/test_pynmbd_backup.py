@@ -8,10 +8,9 @@ import signal
 
 import pytest
 
-from hosts.browsing import GROUP, browse_dat, enumerate_servers, listed, role, say
+from hosts.browsing import GROUP, browse_dat, enumerate_servers, listed, role, say, wait
 from hosts.lab import Lab
 from hosts.netbios import CACHE, start_nmbd, start_pynmbd, start_smbd
-from hosts.waiting import wait_for
 from pydaemons.netbios import mailslot
 from pydaemons.netbios.browse import BecomeBackup, ServerType
 
@@ -31,22 +30,22 @@ def test_told_by_the_master_we_keep_and_serve_its_list_and_have_it_when_it_crash
         start_nmbd(lab.h3, THIRD, speed=8)
         start_smbd(lab.h2, GROUP + "netbios name = BOSS\n")
         start_smbd(lab.h1, GROUP + "netbios name = SUT\n")
-        wait_for(lambda: listed(lab.h2) == {"BOSS", "THIRD"}, what="BOSS to be master and to know THIRD")
+        wait(lambda: listed(lab.h2) == {"BOSS", "THIRD"}, what="BOSS to be master and to know THIRD")
         ours = start_pynmbd(lab.h1, SUT)
-        wait_for(lambda: role(lab.h1) == ("potential", "BOSS"), timeout=60, what="us to know the master")
+        wait(lambda: role(lab.h1) == ("potential", "BOSS"), what="us to know the master")
         assert "THIRD" not in enumerate_servers(lab.h3, lab.h1.address)
 
         say(lab.h2, mailslot.BROWSE, BecomeBackup(b"SUT"), source="BOSS#00", to="TESTGRP#1e")
-        wait_for(lambda: role(lab.h1) == ("backup", "BOSS"), timeout=60, what="us to have the list")
+        wait(lambda: role(lab.h1) == ("backup", "BOSS"), what="us to have the list")
         assert "backup browser of TESTGRP" in ours.log
-        wait_for(lambda: listed(lab.h1) == {"SUT", "BOSS", "THIRD"}, what="the copy in browse.dat")
+        wait(lambda: listed(lab.h1) == {"SUT", "BOSS", "THIRD"}, what="the copy in browse.dat")
         assert enumerate_servers(lab.h3, lab.h1.address) >= {"SUT", "BOSS", "THIRD"}
 
         def shown() -> int:
             types = [int(line["type"], 16) for line in browse_dat(lab.h2) if line["name"] == "SUT"]
             return bool(types) and types[0] & ServerType.BACKUP_BROWSER
 
-        wait_for(shown, timeout=60, what="nmbd to list us as a backup")
+        wait(shown, what="nmbd to list us as a backup")
         boss.send_signal(signal.SIGKILL)
-        wait_for(lambda: role(lab.h1) == ("master", "SUT"), timeout=60, what="us to be master")
+        wait(lambda: role(lab.h1) == ("master", "SUT"), what="us to be master")
         assert listed(lab.h1) >= {"SUT", "THIRD"}

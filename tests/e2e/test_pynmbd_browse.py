@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from hosts.browsing import GROUP, browse_dat, elections, enumerate_servers, grou
 from hosts.lab import Capture, Lab
 from hosts.netbios import CACHE, ctl, start_nmbd, start_pynmbd, start_smbd
 from hosts.waiting import wait_for
+from hosts.wire import MALFORMED, frames
 
 pytestmark = pytest.mark.needs("nmbd", "smbd", "smbclient", "nmblookup", "tshark", "tcpdump")
 
@@ -115,16 +115,5 @@ def test_smbd_lists_what_we_heard(site: tuple[Lab, Capture]) -> None:
 def test_no_frame_of_ours_is_malformed(site: tuple[Lab, Capture]) -> None:
     lab, capture = site
     path = capture.finish()
-
-    def frames(where: str) -> list[str]:
-        done = subprocess.run(
-            ["tshark", "-r", path, "-Y", f"ip.src == {lab.h1.address} && {where}"],
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=True,
-        )
-        return done.stdout.splitlines()
-
-    assert frames("(_ws.malformed || _ws.expert.severity >= 8388608)") == []
-    assert len(frames("browser")) >= 8
+    assert frames(path, f"ip.src == {lab.h1.address} && {MALFORMED}") == []
+    assert len(frames(path, f"ip.src == {lab.h1.address} && browser")) >= 8

@@ -6,10 +6,9 @@ from __future__ import annotations
 
 import pytest
 
-from hosts.browsing import GROUP, browse_dat, elections, enumerate_servers, listed, route
+from hosts.browsing import GROUP, browse_dat, elections, enumerate_servers, listed, route, wait
 from hosts.lab import Lab
 from hosts.netbios import CACHE, start_nmbd, start_pynmbd, start_smbd
-from hosts.waiting import wait_for
 
 pytestmark = pytest.mark.needs("nmbd", "smbd", "faketime")
 
@@ -32,8 +31,8 @@ def test_sambas_domain_master_fetches_our_list_and_serves_it() -> None:
         start_smbd(lab.h3, GROUP + "netbios name = DMB\n")
         start_smbd(lab.h1, GROUP + "netbios name = LMB\n")
         start_pynmbd(lab.h1, LOCAL)
-        wait_for(lambda: elections(lab.h1)["domain_master"]["known"] == f"DMB ({FAR})", what="us to find it")
-        wait_for(lambda: listed(lab.h1) == {"LMB", "NEAR", "DMB"}, timeout=60, what="its list here")
-        wait_for(lambda: listed(lab.h3) == {"DMB", "LMB", "NEAR"}, timeout=120, what="our list there")
+        wait(lambda: elections(lab.h1)["domain_master"]["known"] == f"DMB ({FAR})", what="us to find it")
+        wait(lambda: listed(lab.h1) == {"LMB", "NEAR", "DMB"}, what="its list here")
+        wait(lambda: listed(lab.h3) == {"DMB", "LMB", "NEAR"}, timeout=120, what="our list there")
         assert {line["comment"] for line in browse_dat(lab.h3) if line["name"] == "NEAR"} == {"Beside us"}
         assert enumerate_servers(lab.h2, FAR) >= {"DMB", "LMB", "NEAR"}

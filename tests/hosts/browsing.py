@@ -8,16 +8,23 @@ import json
 import re
 import socket
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from hosts.lab import Host, Lab
 from hosts.netbios import CACHE, CHECKOUT, ctl
+from hosts.waiting import wait_for
 from pydaemons.netbios import browse, mailslot, name
 from pydaemons.netbios.browse import Frame
 from pydaemons.netbios.dgram import Datagram, Kind
 
 GROUP = "[global]\nworkgroup = TESTGRP\n"
 LINE = re.compile(r'"(?P<name>[^"]*)" +(?P<type>[0-9a-f]{8}) "(?P<comment>[^"]*)" +"(?P<group>[^"]*)"')
+
+
+def wait(predicate: Callable[[], object], *, what: str, timeout: float = 60.0) -> None:
+    """As wait_for, for what takes browsers seconds: each question costs a process."""
+    wait_for(predicate, what=what, timeout=timeout, every=0.25)
 
 
 def elections(host: Host) -> dict[str, Any]:

@@ -48,6 +48,12 @@ def test_what_smb_conf_says_is_in_the_settings(tmp_path):
     )
 
 
+def test_the_comment_may_name_the_server_as_clients_know_it(tmp_path):
+    named = "netbios name = files\n"
+    assert said(tmp_path, named + "server string = %L on %h\n").comment == "FILES on host.example"
+    assert said(tmp_path, "server string = %L\n").comment == "HOST"
+
+
 def test_auto_follows_from_what_else_is_said(tmp_path):
     assert said(tmp_path, "domain master = yes\n").preferred_master
     assert not said(tmp_path, "domain master = yes\npreferred master = no\n").preferred_master

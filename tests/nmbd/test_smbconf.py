@@ -85,10 +85,10 @@ def test_other_files_are_named_and_not_opened():
 
 @pytest.mark.parametrize(
     ("text", "expanded"),
-    [("%h", "host.example"), ("%L", "host"), ("%v-%%", "1.0-%"), ("%U", "%U"), ("100%", "100%")],
+    [("%h", "host.example"), ("%L", "FILES"), ("%v-%%", "1.0-%"), ("%U", "%U"), ("100%", "100%")],
 )
 def test_macros_are_expanded(text, expanded):
-    assert smbconf.expand(text, "host.example", "1.0") == expanded
+    assert smbconf.expand(text, "host.example", "1.0", "FILES") == expanded
 
 
 @given(st.text(max_size=300))

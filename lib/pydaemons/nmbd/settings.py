@@ -220,11 +220,11 @@ class PynmbdConfiguration(Configuration):
         all is known."""
         smb = self.smb
         short = host.partition(".")[0]
+        name = smbconf.expand(smb.netbios_name, host, pydaemons.__version__, short) or short
 
         def expanded(text: str) -> str:
-            return smbconf.expand(text, host, pydaemons.__version__)
+            return smbconf.expand(text, host, pydaemons.__version__, name.upper()[:15])
 
-        name = expanded(smb.netbios_name) or short
         try:
             "".encode(smb.dos_charset)
         except LookupError:
@@ -248,7 +248,9 @@ class PynmbdConfiguration(Configuration):
         return NodeSettings(
             netbios_name=name.upper()[:15],
             aliases=tuple(
-                alias.upper() for alias in map(expanded, smb.netbios_aliases) if alias.upper() != name.upper()
+                alias.upper()[:15]
+                for alias in map(expanded, smb.netbios_aliases)
+                if alias.upper() != name.upper()
             ),
             workgroup=expanded(smb.workgroup).upper(),
             scope=smb.netbios_scope,

@@ -177,7 +177,8 @@ def _lines(text: str) -> list[tuple[int, str]]:
     return found
 
 
-def expand(value: str, host: str, version: str) -> str:
-    """The macros that make sense to a name service: %h host name, %L our name, %v version, %% itself."""
-    known = {"h": host, "L": host.partition(".")[0], "v": version, "%": "%"}
+def expand(value: str, host: str, version: str, name: str) -> str:
+    """The macros that make sense to a name service: %h host name, %L our NetBIOS name, %v version, %%
+    itself."""
+    known = {"h": host, "L": name, "v": version, "%": "%"}
     return re.sub(r"%(.)", lambda match: known.get(match[1], match[0]), value)

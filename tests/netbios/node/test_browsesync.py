@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from fakes.browsing import Net, station
 from fakes.ether import Station
+from pydaemons.netbios.node.announce import GROUP_TYPE
 from pydaemons.netbios.node.browsesync import (
     AT_ONCE,
     LOST_AFTER,
@@ -30,6 +31,30 @@ def ask(net: Net, alpha: Station, host: str, wanted: Wanted = Wanted.ALL) -> lis
 
 def listed(alpha: Station) -> set[str]:
     return {line.name for line in alpha.node.browser.lines()}
+
+
+def test_a_domain_masters_own_group_is_listed_with_its_master_whatever_its_list_says():
+    net, alpha = asker()
+    fetches = alpha.node.browser.fetches
+    fetches.introduce("10.0.5.5", Told("OTHER", GROUP_TYPE, "ODM"), net.now)
+
+    def shown() -> dict[str, str]:
+        return {line.name: line.comment for line in alpha.node.browser.lines() if line.type & 0x80000000}
+
+    assert shown() == {"GRP": "", "OTHER": "ODM"}
+    third = Told("THIRD", GROUP_TYPE, "T")
+    for groups, master in (
+        ((third,), "ODM"),
+        ((third, Told("OTHER", GROUP_TYPE, "")), "ODM"),
+        ((third, Told("OTHER", GROUP_TYPE, "LMB")), "LMB"),
+    ):
+        ask(net, alpha, "10.0.5.5", Wanted.GROUPS)
+        net.tell(alpha, ListFetched("10.0.5.5", "OTHER", groups=groups))
+        assert shown() == {"GRP": "", "OTHER": master, "THIRD": "T"}
+    fetches.stay([], net.now)
+    ask(net, alpha, "10.0.5.5", Wanted.GROUPS)
+    net.tell(alpha, ListFetched("10.0.5.5", "OTHER", groups=(third,)))
+    assert shown() == {"GRP": "", "THIRD": "T"}, "no domain master any more"
 
 
 def test_a_list_is_asked_for_and_what_comes_is_listed():

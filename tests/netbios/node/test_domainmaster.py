@@ -178,3 +178,53 @@ def test_nobody_else_tells_far_hosts_anything():
         assert far.ask(request, "10.0.1.1", 1) == []
     assert far.ask(nspacket.query(1, wire("GRP#1b"), broadcast=False), "10.0.2.1", 1) == []
     assert far.ask(nspacket.status_request(1), "10.0.2.1", 1)
+
+
+def groups(of: Station) -> dict[str, str]:
+    return {line.name: line.comment for line in of.node.browser.lines() if line.type & 0x80000000}
+
+
+def test_a_group_whose_domain_master_gives_no_list_is_listed_as_long_as_wins_knows_it():
+    net, dmb, _, _ = domain()
+    serve_lists(net, silent=frozenset({"10.0.3.1"}))
+    net.run(100)
+    other = station(
+        net, "ODM", "10.0.3.1", workgroup="OTHER", domain_master=True, preferred_master=True, **WINS
+    )
+    net.run(200)
+    assert groups(dmb) == {"GRP": "DMB", "OTHER": "ODM"}, "it came later, and is found within minutes"
+    net.run(4 * 3600)
+    assert groups(dmb) == {"GRP": "DMB", "OTHER": "ODM"}
+    net.tell(other, StopRequested())
+    net.run(2 * 3600)
+    assert groups(dmb) == {"GRP": "DMB"}
+
+
+def test_a_domain_master_is_asked_for_its_names_by_the_name_every_node_has():
+    """nmbd does not answer far hosts for its <1b> unless it is the WINS server too."""
+    net, *_ = domain()
+    net.run(120)
+    asked = [
+        packet.questions[0].name
+        for source, to, data in net.seen
+        if (source.host, to.host, to.port) == ("10.0.1.1", "10.0.9.1", 137)
+        and not (packet := nspacket.unpack(data)).response
+        and packet.questions[0].kind == 33
+    ]
+    assert asked
+    assert set(asked) == {name.ANY}
+
+
+def test_a_domain_master_far_away_is_found_when_wins_is_a_third_host():
+    net = Net()
+    serve_lists(net)
+    station(net, "WINS", "10.0.9.1", workgroup="ELSEWHERE", wins_support=True)
+    dmb = station(net, "DMB", "10.0.3.1", domain_master=True, preferred_master=True, **WINS)
+    lmb = station(net, "LMB", "10.0.1.1", **WINS)
+    net.run(300)
+    assert lmb.node.browser.domain.known == "DMB (10.0.3.1)"
+    assert listed(dmb) == listed(lmb) == {"DMB", "LMB"}
+    forger = net.host("10.0.3.1", 137)
+    refused = lmb.node.counts.refused
+    assert forger.ask(nspacket.answer(0, 4711, wire("GRP#1b"), bytes(6), ttl=1), "10.0.1.1") == []
+    assert lmb.node.counts.refused == refused + 1, "an answer nobody asked for"

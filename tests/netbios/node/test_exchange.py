@@ -88,3 +88,23 @@ def test_ids_of_open_exchanges_are_not_given_out_again():
     ids = {asker.start() for _ in range(2000)}
     assert len(ids) == 2000
     assert all(asker.exchanges.new_id() not in ids for _ in range(2000))
+
+
+def test_an_answer_is_awaited_of_the_host_that_was_asked_and_of_nobody_else():
+    exchanges = Exchanges(random.Random(1))
+    how = {"source": None, "tries": 1, "interval": 1.0}
+    nobody = {"on_answer": lambda *_: True, "on_silence": lambda now: None}
+    to = Address("192.0.2.7", 137)
+    id_ = exchanges.start(lambda id_: b"", to, Now(0.0, 0.0), **how, **nobody)
+    answer = id_.to_bytes(2, "big") + b"\x84\0"
+    assert exchanges.awaits(answer, to)
+    assert not exchanges.awaits(answer, Address("192.0.2.8", 137))
+    assert not exchanges.awaits(answer, Address("192.0.2.7", 1370))
+    assert not exchanges.awaits(id_.to_bytes(2, "big") + b"\0\0", to), "a request"
+    assert not exchanges.awaits((id_ ^ 1).to_bytes(2, "big") + b"\x84\0", to)
+    assert not exchanges.awaits(b"", to)
+    exchanges.cancel(id_)
+    assert not exchanges.awaits(answer, to)
+    everybody = Address("192.0.2.255", 137)
+    id_ = exchanges.start(lambda id_: b"", everybody, Now(0.0, 0.0), broadcast=True, **how, **nobody)
+    assert not exchanges.awaits(id_.to_bytes(2, "big") + b"\x84\0", everybody)

@@ -8,7 +8,7 @@ silent, for three times the usual pause.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -87,6 +87,8 @@ class Fetches:
         self._open: dict[str, float] = {}
         """Hosts being asked, and since when."""
         self._waiting: dict[str, FetchList] = {}
+        self._groups: dict[str, Told] = {}
+        """Domain masters' own groups, by host, as they are known without any list."""
         self._failing: set[str] = set()
         """Hosts whose failure was said."""
 
@@ -102,6 +104,21 @@ class Fetches:
         self._waiting[host] = FetchList(host, name, group, wanted.servers, wanted.groups)
         self._begin(now)
 
+    def introduce(self, host: str, group: Told, now: Now) -> None:
+        """`host` is the master of this group: that is known and listed whether it gives a list or not."""
+        if host not in self._groups and len(self._groups) >= MOST_WAITING:
+            return
+        self._groups[host] = group
+        self._renew(host, now)
+
+    def stay(self, hosts: Collection[str], now: Now) -> None:
+        """Of the domain masters that were introduced these are still there."""
+        for host in list(self._groups):
+            if host in hosts:
+                self._renew(host, now)
+            else:
+                del self._groups[host]
+
     def fetched(self, result: ListFetched, now: Now) -> None:
         """The shell is done."""
         self._open.pop(result.host, None)
@@ -116,15 +133,7 @@ class Fetches:
         else:
             self.done += 1
             self._failing.discard(result.host)
-            news = self.told.learn(
-                result.host,
-                servers={result.group: self._foreign(result.servers)},
-                groups=result.groups,
-                lifetime=LIFETIMES * float(ground.tunables.browse_sync_interval),
-                mono=now.mono,
-            )
-            if news:
-                self._changed()
+            self._learn(result, now)
         self._begin(now)
 
     def expire(self, now: Now) -> bool:
@@ -133,6 +142,34 @@ class Fetches:
             del self._open[host]
         self._begin(now)
         return self.told.expire(now.mono)
+
+    def _renew(self, host: str, now: Now) -> None:
+        known = self.told.groups.get(self._groups[host].name)
+        if known is None or not known.type:
+            self._learn(ListFetched(host, self._groups[host].name), now)
+        elif known.source == host:
+            known.expires = max(known.expires, now.mono + self._lifetime)
+
+    def _learn(self, result: ListFetched, now: Now) -> None:
+        groups, own = result.groups, self._groups.get(result.host)
+        if own is not None:
+            # as long as it is master of no network it may not list its own group, or without a master
+            groups = tuple(told for told in groups if told.name != own.name or told.comment)
+            if all(told.name != own.name for told in groups):
+                groups = (*groups, own)
+        news = self.told.learn(
+            result.host,
+            servers={result.group: self._foreign(result.servers)},
+            groups=groups,
+            lifetime=self._lifetime,
+            mono=now.mono,
+        )
+        if news:
+            self._changed()
+
+    @property
+    def _lifetime(self) -> float:
+        return LIFETIMES * float(self._ground.tunables.browse_sync_interval)
 
     def _foreign(self, servers: Sequence[Told]) -> Iterable[Told]:
         """Without ourselves: others know us less well."""

@@ -21,11 +21,12 @@ from pydaemons.engine.timers import Timers
 from pydaemons.netbios import name
 from pydaemons.netbios.browse import MasterAnnouncement
 from pydaemons.netbios.codes import GROUP, Suffix
+from pydaemons.netbios.node.announce import GROUP_TYPE
 from pydaemons.netbios.node.browseground import Ground
 from pydaemons.netbios.node.browsesync import Fetches, Wanted
 from pydaemons.netbios.node.events import BROWSER_ROLE
 from pydaemons.netbios.node.names import State
-from pydaemons.netbios.node.serverlist import clean_name
+from pydaemons.netbios.node.serverlist import Told, clean_name
 from pydaemons.netbios.nspacket import StatusName
 
 FIRST_FETCH = (1.0, 3.0)
@@ -36,8 +37,8 @@ pause."""
 GRACE = 120.0
 """Seconds beyond the usual pause before a silent master is forgotten."""
 MOST_MASTERS = 256
-OTHERS_EVERY = 900.0
-"""Seconds between questions to WINS for all domain masters."""
+OTHERS_AGAIN, OTHERS_EVERY = 60.0, 900.0
+"""Seconds until WINS is asked anew for all domain masters, at first and in the long run."""
 ONE_OTHER_EVERY = 300.0
 ALL_MASTERS = name.Name(b"*" + bytes(14) + bytes((Suffix.DOMAIN_MASTER,)))
 
@@ -76,6 +77,7 @@ class DomainMaster:
         self._changed = changed
         self._timers: Timers[Due] = Timers()
         self._pause = REPORT_AGAIN
+        self._others_pause = OTHERS_AGAIN
         self._local = False
         """Are we local master anywhere?"""
 
@@ -112,6 +114,7 @@ class DomainMaster:
         ground = self._ground
         if held:
             ground.log(Level.NOTICE, f"domain master browser of {ground.group}", BROWSER_ROLE)
+            self._others_pause = OTHERS_AGAIN
             self._timers.set(Due.OTHERS, now.mono)
             self._timers.set(Due.ONE_OTHER, now.mono + ONE_OTHER_EVERY)
         else:
@@ -155,7 +158,8 @@ class DomainMaster:
                 case Due.REPORT:
                     self._report(now)
                 case Due.OTHERS:
-                    self._timers.set(Due.OTHERS, now.mono + OTHERS_EVERY)
+                    self._timers.set(Due.OTHERS, now.mono + self._others_pause)
+                    self._others_pause = min(2 * self._others_pause, OTHERS_EVERY)
                     self._ask_for_others(now)
                 case Due.ONE_OTHER:
                     self._timers.set(Due.ONE_OTHER, now.mono + ONE_OTHER_EVERY)
@@ -186,7 +190,8 @@ class DomainMaster:
     def _found(self, hosts: tuple[str, ...], now: Now) -> None:
         host = next((host for host in hosts if not self._ground.subnets.is_own(host)), None)
         if host is not None and self._local:
-            self._ground.ask_status(host, self._ground.domain_wire, now, partial(self._met, host))
+            # not by <1b>: behind a WINS server of another host nmbd hears that from its own networks only
+            self._ground.ask_status(host, name.ANY, now, partial(self._met, host))
 
     def _met(self, host: str, names: tuple[StatusName, ...], now: Now) -> None:
         ground = self._ground
@@ -209,6 +214,7 @@ class DomainMaster:
     def _others_found(self, hosts: tuple[str, ...], now: Now) -> None:
         ground = self._ground
         self.others = {host: shown for host, shown in self.others.items() if host in hosts}
+        self._fetches.stay(hosts, now)
         for host in hosts:
             if not ground.subnets.is_own(host) and host not in self.others:
                 ground.ask_status(host, name.ANY, now, partial(self._other_met, host))
@@ -219,10 +225,10 @@ class DomainMaster:
         shown = _host_name(names, ground.settings.charset)
         if not groups or not shown or not self.is_held or len(self.others) >= MOST_MASTERS:
             return
+        group = clean_name(groups[0].label[:15], ground.settings.charset)
         self.others[host] = shown
-        self._fetches.ask(
-            host, shown, clean_name(groups[0].label[:15], ground.settings.charset), Wanted.GROUPS, now
-        )
+        self._fetches.introduce(host, Told(group, GROUP_TYPE, shown), now)
+        self._fetches.ask(host, shown, group, Wanted.GROUPS, now)
 
     def _ask_one_other(self, now: Now) -> None:
         if self.others:

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from pydaemons.engine.entropy import Entropy
 from pydaemons.engine.protocol import Now
 from pydaemons.netbios.browse import BROWSER_VERSION, Desire, Election
+from pydaemons.netbios.node.bucket import Bucket
 
 VERSION = 1
 SENDS = 4
@@ -148,8 +149,7 @@ class Candidacy:
         self._won = won
         self._at: float | None = None
         self._sent = 0
-        self._tokens = float(BURST)
-        self._filled: float | None = None
+        self._starts = Bucket(rate=1 / REFILL, burst=float(BURST))
         self._beaten_until = 0.0
         self._winner = ""
         """Who beat us last and has yet to take office."""
@@ -180,13 +180,7 @@ class Candidacy:
 
     def may_start(self, now: Now) -> bool:
         """Others want one: is it too soon after too many?"""
-        if self._filled is not None:
-            self._tokens = min(float(BURST), self._tokens + (now.mono - self._filled) / REFILL)
-        self._filled = now.mono
-        if self._tokens < 1.0:
-            return False
-        self._tokens -= 1.0
-        return True
+        return self._starts.take(now.mono)
 
     def took_office(self) -> None:
         """There is a master: whoever won meant it."""

@@ -131,6 +131,13 @@ class Exchanges:
             self.cancel(packet.id)
         return True
 
+    def awaits(self, data: bytes, peer: Address) -> bool:
+        """Is this packet an answer of the one host and port that an open exchange asked?"""
+        if len(data) < 3 or not data[2] & 0x80:
+            return False
+        exchange = self._open.get(int.from_bytes(data[:2], "big"))
+        return exchange is not None and not exchange.broadcast and exchange.to == peer
+
     def extend(self, id_: int, seconds: float, now: Now) -> None:
         """The asked host wants more time (WACK): do not ask again before."""
         exchange = self._open.get(id_)

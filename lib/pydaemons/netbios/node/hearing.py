@@ -31,6 +31,7 @@ from pydaemons.netbios.browse import (
     ServerType,
 )
 from pydaemons.netbios.node.browseground import Ground
+from pydaemons.netbios.node.bucket import Bucket
 from pydaemons.netbios.node.domainmaster import DomainMaster
 from pydaemons.netbios.node.localmaster import LocalMaster, Role
 from pydaemons.netbios.node.mailslots import Received
@@ -62,13 +63,6 @@ class Counts:
         """Not for us in our present office."""
 
 
-class _Bucket:
-    __slots__ = ("filled", "tokens")
-
-    def __init__(self, mono: float) -> None:
-        self.tokens, self.filled = BURST, mono
-
-
 class Hearing:
     """All of it. `listening` is whether frames are taken at all, `touched` called when a list may show
     something new."""
@@ -89,7 +83,7 @@ class Hearing:
         self._domain = domain
         self._lanman = lanman
         self._touched = touched
-        self._sources: dict[str, _Bucket] = {}
+        self._sources: dict[str, Bucket] = {}
         ground.mailslots.on(mailslot.BROWSE, lambda received, now: self.receive(received, browse.unpack, now))
         ground.mailslots.on(
             mailslot.LANMAN, lambda received, now: self.receive(received, browse.unpack_lanman, now)
@@ -121,13 +115,8 @@ class Hearing:
         if bucket is None:
             if len(self._sources) >= SOURCES:
                 self._sources.clear()
-            bucket = self._sources[host] = _Bucket(now.mono)
-        bucket.tokens = min(BURST, bucket.tokens + (now.mono - bucket.filled) * RATE)
-        bucket.filled = now.mono
-        if bucket.tokens < 1.0:
-            return False
-        bucket.tokens -= 1.0
-        return True
+            bucket = self._sources[host] = Bucket(rate=RATE, burst=BURST)
+        return bucket.take(now.mono)
 
     def _is_in_own_name(self, frame: Frame, wire: bytes) -> bool:
         """Does the frame say what its sender calls itself? Whoever forges both is told from the owner of an

@@ -194,6 +194,9 @@ class Node:
         if source.tokens < 1.0 and not self._sources.refill(source, now):
             if source.standing is Standing.OURSELVES:
                 counts.ours += 1
+            elif source.taker is None and self.exchanges.awaits(data, origin.peer):
+                self._deadline_stale = True
+                self.rules.answered(data, origin, now)
             elif source.taker is not None or not self.local.awaited or not self.local.take(data, origin):
                 counts.refused += 1
             return None

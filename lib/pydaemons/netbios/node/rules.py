@@ -14,6 +14,7 @@ from pydaemons.engine.effects import Effect, Level
 from pydaemons.engine.protocol import Now, Origin
 from pydaemons.netbios import name, nspacket
 from pydaemons.netbios.codes import BROADCAST, GROUP, RECURSION_DESIRED, Opcode, Rcode, RecordType, Suffix
+from pydaemons.netbios.node.bucket import Bucket
 from pydaemons.netbios.node.claim import Claim, claim_of
 from pydaemons.netbios.node.events import NAME_CLAIMED, NAME_DEMANDED, Say
 from pydaemons.netbios.node.exchange import Exchanges
@@ -86,8 +87,7 @@ class Rules:
         self._local = local
         self._proxy = WinsProxy(emit=emit, query=client.query, answer=self._proxied_answer)
         self._log = log
-        self._far_tokens = FAR_RATE
-        self._far_filled = 0.0
+        self._far = Bucket(rate=FAR_RATE, burst=FAR_RATE)
 
     def receive(self, data: bytes, origin: Origin, source: Source, now: Now) -> bytes | None:
         """Any packet."""
@@ -122,6 +122,13 @@ class Rules:
         if opcode == Opcode.RELEASE:
             return self._release(claim, source, now)
         return self._claim(claim, source, now)
+
+    def answered(self, data: bytes, origin: Origin, now: Now) -> None:
+        """The answer of a host that we asked ourselves, wherever it is."""
+        try:
+            self._response(nspacket.unpack(data), data, origin, now)
+        except WireError:
+            self.counts.bad += 1
 
     def _response(self, packet: Packet, data: bytes, origin: Origin, now: Now) -> None:
         if self.exchanges.receive(packet, origin.peer.host, now) or self._local.take(data, origin):
@@ -179,12 +186,9 @@ class Rules:
         domain = self.settings.wire(self.settings.workgroup, Suffix.DOMAIN_MASTER)
         if wire not in (domain, name.ANY) or self.names.find(subnet, domain) is None:
             return None
-        self._far_tokens = min(FAR_RATE, self._far_tokens + (now.mono - self._far_filled) * FAR_RATE)
-        self._far_filled = now.mono
-        if self._far_tokens < 1.0:
+        if not self._far.take(now.mono):
             self.counts.refused += 1
             return None
-        self._far_tokens -= 1.0
         return id_ + answered_status(wire, self._answers.brief_status(subnet))
 
     def _find_own(self, subnet: Subnet, wire: bytes) -> bytes | None:
