@@ -149,6 +149,24 @@ def test_what_is_told_to_the_next_process_is_read_once(tmp_path, capfd):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_browse_list_that_cannot_be_written_is_tried_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "WRITE_AGAIN", 0.02)
+    folder = tmp_path / "cache"
+    made = make(tmp_path, site())
+
+    async def body() -> None:
+        made.write_browse_list(WriteBrowseList("old\n"), str(folder))
+        made.write_browse_list(WriteBrowseList("new\n"), str(folder))
+        await asyncio.sleep(0.1)
+        folder.mkdir()
+        while not (folder / "browse.dat").exists():
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+
+    asyncio.run(asyncio.wait_for(body(), 30))
+    assert (folder / "browse.dat").read_text() == "new\n"
+
+
 def test_a_browse_list_can_be_read_by_whomever_smbd_serves(tmp_path):
     before = os.umask(0o077)
     try:

@@ -30,6 +30,10 @@ PIECE = 200
 """Lines between two looks at the network: less than a millisecond."""
 
 
+WRITE_AGAIN = 30.0
+"""Seconds until a list that could not be written is tried again."""
+
+
 def write(path: str, lines: Iterator[str], *, mode: int | None = None) -> None:
     """Replace a file, at once; `mode` is whom it is for, whatever the umask says."""
     with open(f"{path}.new", "w", encoding="utf-8", errors="surrogateescape") as stream:
@@ -136,6 +140,7 @@ class Files:
         self._namelist = f"{run_dir}/namelist.debug"
         self._wins_dat = f"{state_dir}/wins.dat"
         self._dumped: object = None
+        self._again: asyncio.TimerHandle | None = None
         self._unwritable = ""
         self._dumping: asyncio.Task[None] | None = None
 
@@ -203,14 +208,20 @@ class Files:
         self._write(self._namelist, namelist(self._node, now().wall))
 
     def write_browse_list(self, effect: WriteBrowseList, folder: str) -> None:
-        """Replace browse.dat, which smbd reads as the user it serves. What cannot be written is said once."""
+        """Replace browse.dat, which smbd reads as the user it serves. What cannot be written is said once and
+        tried again: the list may not change for long, while a full disk becomes less full."""
         path = f"{folder}/browse.dat"
+        if self._again is not None:
+            self._again.cancel()
+            self._again = None
         try:
             write(path, iter([effect.text]), mode=0o644)
         except OSError as error:
             if path != self._unwritable:
                 self._log.warning(f"{path}: {error.strerror}; smbd lists no servers")
             self._unwritable = path
+            loop = asyncio.get_running_loop()
+            self._again = loop.call_later(WRITE_AGAIN, self.write_browse_list, effect, folder)
         else:
             self._unwritable = ""
 
