@@ -12,6 +12,7 @@ import json
 import signal
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,11 @@ class Site:
     def locks(self) -> int:
         """How many locks pylockd knows of."""
         return len(json.loads(self.pylockctl("locks", "--json")))
+
+    def calls(self, procedure: str) -> int:
+        """How many of these pylockd had since it started."""
+        told = json.loads(self.pylockctl("stats", "--json"))["procedures"]["nlm"]
+        return sum(version.get(procedure, 0) for version in told.values())
 
     def wait_until_queued(self, locker: Locker) -> None:
         """Until pylockd has queued the one request that waits, of `locker`."""
@@ -461,6 +467,35 @@ def test_two_clients_adding_to_one_number_lose_nothing_though_pylockd_is_killed(
     served.start()
     assert [locker.answer(60) for locker in pair] == ["ok", "ok"]
     assert served.newest.read_text() == "200"
+
+
+@pytest.mark.needs("sqlite3")
+def test_a_database_that_two_clients_write_stays_whole_though_pylockd_is_killed(served):
+    """SQLite, whose locks are what most people want a lock manager for; each INSERT is a process."""
+    database, rows = served.path(), 8
+    sqlite = [
+        f"{guest.bring('sqlite3')} -cmd '.timeout 120000' {database}" for guest in (served.one, served.two)
+    ]
+    served.one.run(f"{sqlite[0]} 'CREATE TABLE t (who, n)'")
+    scripts = [
+        f'for n in $(seq {rows}); do {command} "INSERT INTO t VALUES ({who}, $n)" || exit 1; done'
+        for who, command in enumerate(sqlite)
+    ]
+    with ThreadPoolExecutor() as pool:
+        writing = [
+            pool.submit(guest.run, script, timeout=200)
+            for guest, script in zip((served.one, served.two), scripts, strict=True)
+        ]
+        for _ in range(3):
+            pid = served.lockd.process.pid
+            wait_for(lambda: served.calls("LOCK") > 8 or all(w.done() for w in writing), what="locks")
+            served.lockd.process.stop(signal.SIGKILL)
+            served.start()
+            assert served.lockd.process.pid != pid
+        assert [each.result() for each in writing] == ["", ""]
+    wanted = "SELECT who, count(*), count(DISTINCT n) FROM t GROUP BY who; PRAGMA integrity_check"
+    assert served.two.run(f"{sqlite[1]} '{wanted}'").split() == [f"0|{rows}|{rows}", f"1|{rows}|{rows}", "ok"]
+    wait_for(lambda: served.locks() == 0, what="the last lock to be given back")
 
 
 def test_nothing_on_the_wire_was_malformed(served, pair):

@@ -18,8 +18,11 @@ Commands reach a guest by TCP (port 9999, left out of captures by NOT_CONTROL).
 
 from __future__ import annotations
 
+import re
 import shlex
+import shutil
 import socket
+import subprocess
 from pathlib import Path
 from typing import Self
 
@@ -231,6 +234,19 @@ class Guest:
 
     def locker(self, path: str) -> Locker:
         return Locker(self, path)
+
+    def bring(self, program: str) -> str:
+        """Give it a program of this machine; the command that runs it there."""
+        place = self.folder / "programs"
+        place.mkdir(exist_ok=True)
+        path = shutil.which(program)
+        assert path is not None, program
+        listed = subprocess.run(["ldd", path], capture_output=True, text=True, check=True).stdout
+        needed = re.findall(r"(/\S+) \(0x", listed)
+        for file in (path, *needed):
+            shutil.copy(file, place)
+        (loader,) = [Path(file).name for file in needed if Path(file).name.startswith("ld-")]
+        return f"/shared/programs/{loader} --library-path /shared/programs /shared/programs/{program}"
 
     def monitored(self) -> set[str]:
         """The names on the list of its status monitor."""
