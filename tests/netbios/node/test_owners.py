@@ -15,7 +15,7 @@ NOW = Now(1000.0, 1_000_000.0)
 @pytest.fixture
 def owners() -> Owners:
     db = WinsDb()
-    db.count()
+    db.count(0.0)
     made = Owners(db, NetbiosTunables())
     made.address = US
     return made

@@ -27,7 +27,7 @@ class Puller:
     def __init__(self) -> None:
         self.mono = 100.0
         self.db = WinsDb()
-        self.db.count()
+        self.db.count(0.0)
         self.tunables = NetbiosTunables()
         self.effects: list[Effect] = []
         self.said: list[str] = []

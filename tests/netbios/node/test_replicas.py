@@ -23,7 +23,7 @@ NOW = Ether().now
 @pytest.fixture
 def replicas() -> Replicas:
     db = WinsDb()
-    db.count()
+    db.count(0.0)
     made = Replicas(
         db,
         Exchanges(random.Random(1)),

@@ -24,7 +24,7 @@ WALL = 1_000_000.0
 class Teller:
     def __init__(self) -> None:
         self.db = WinsDb()
-        self.db.count()
+        self.db.count(0.0)
         tunables = NetbiosTunables()
         self.effects: list[Effect] = []
         self.failed: list[str] = []

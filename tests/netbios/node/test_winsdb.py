@@ -118,21 +118,21 @@ def replica(owner: bytes, version: int, expires: int = 9000, state: State = Stat
 def test_after_a_restart_only_the_stored_rows_tell_how_far_others_are_known():
     """A pull that was cut short has left high versions behind, and lower ones are missing."""
     db = WinsDb()
-    db.count()
+    db.count(0.0)
     db.keep(wire("A#20"), replica(OTHER, 40))
     db.put(wire("B#20"), active(9000))
     db.raise_version(OTHER, 12)
     rows = dict(db.changed)
     again = WinsDb()
     again.load({key: value for key, value in rows.items() if value is not None})
-    again.count()
+    again.count(0.0)
     assert again.highest[OTHER] == 12
     assert again.of_owner(OTHER, 0, 100) == [(40, wire("A#20"))]
 
 
 def test_an_owner_may_have_a_record_that_ends_soon():
     db = WinsDb()
-    db.count()
+    db.count(0.0)
     db.keep(wire("A#20"), replica(OTHER, 1, expires=5000))
     db.keep(wire("B#20"), replica(OTHER, 2, expires=100, state=State.TOMBSTONE))
     assert not db.ends_before(OTHER, 5000.0)
@@ -142,7 +142,7 @@ def test_an_owner_may_have_a_record_that_ends_soon():
 
 def test_two_names_told_under_one_version_do_not_unlist_each_other():
     db = WinsDb()
-    db.count()
+    db.count(0.0)
     db.keep(wire("A#20"), replica(OTHER, 7))
     db.keep(wire("B#20"), replica(OTHER, 7))
     db.delete(wire("A#20"))
@@ -152,29 +152,42 @@ def test_two_names_told_under_one_version_do_not_unlist_each_other():
 def test_after_a_restart_numbers_begin_where_no_partner_can_have_seen_one():
     """After a power failure the last rows may be missing."""
     db = WinsDb()
-    db.count()
+    db.count(0.0)
     assert db.next_version() == 1, "a new server has no past"
     db.put(wire("A#20"), active(9000))
     for rows in (dict(db.changed), {key: value for key, value in db.changed.items() if len(key) > 5}):
         again = WinsDb()
         again.load(rows)
-        again.count()
+        again.count(0.0)
         assert again.next_version() == 2 + winsdb.LEFT_OUT + 1
+
+
+def test_numbers_begin_at_the_time_of_day_so_that_a_lost_database_does_no_harm():
+    before, after = WinsDb(), WinsDb()
+    before.count(1_700_000_000.0)
+    for number in range(1000):
+        before.put(wire(f"N{number}#20"), active(9000))
+    after.count(1_700_000_001.5)
+    assert after.next_version() > before.highest[LOCAL]
+    again = WinsDb()
+    again.load(dict(before.changed))
+    again.count(5.0)
+    assert again.next_version() > before.highest[LOCAL], "the clock is wrong"
 
 
 def test_names_without_a_number_get_one_above_those_that_have():
     db = WinsDb()
-    db.count()
+    db.count(0.0)
     db.put(wire("A#20"), active(9000))
     again = WinsDb()
     again.load({**db.changed, wire("B#20"): active(9000)})
-    again.count()
+    again.count(0.0)
     assert again.of_owner(LOCAL, 0, 1 << 30) == [(1, wire("A#20")), (2 + winsdb.LEFT_OUT, wire("B#20"))]
 
 
 def test_what_was_numbered_since_the_database_was_lost_is_numbered_again_above_what_partners_saw():
     db = WinsDb()
-    db.count()
+    db.count(0.0)
     for text in ("A#20", "B#20"):
         db.put(wire(text), active(9000))
     db.outnumber(500)
@@ -186,11 +199,11 @@ def test_what_was_numbered_since_the_database_was_lost_is_numbered_again_above_w
 
 def test_what_was_numbered_before_the_start_keeps_its_number():
     db = WinsDb()
-    db.count()
+    db.count(0.0)
     db.put(wire("A#20"), active(9000))
     again = WinsDb()
     again.load(dict(db.changed))
-    again.count()
+    again.count(0.0)
     again.put(wire("B#20"), active(9000))
     again.outnumber(1 << 40)
     assert [version for version, _ in again.of_owner(LOCAL, 0, 1 << 50)] == [1, (1 << 40) + 1]
@@ -198,14 +211,14 @@ def test_what_was_numbered_before_the_start_keeps_its_number():
 
 def test_a_refresh_of_an_old_name_hides_no_newer_one():
     db = WinsDb()
-    db.count()
+    db.count(0.0)
     for text in ("OLD#20", "NEW#20"):
         db.put(wire(text), active(9000))
     db.put(wire("OLD#20"), active(9999))
     assert db.of_owner(LOCAL, 2, 9) == [(2, wire("NEW#20"))]
     again = WinsDb()
     again.load(dict(db.changed))
-    again.count()
+    again.count(0.0)
     again.put(wire("OLD#20"), active(9999))
     again.put(wire("NEWEST#20"), active(9999))
     again.put(wire("OLD#20"), active(9999))

@@ -107,7 +107,7 @@ class Replication:
     def configure(self, partners: tuple[Partner, ...], address: str, now: Now) -> None:
         """Have exactly these partners, and be known to them by `address`."""
         self._now = now
-        self.db.count()
+        self.db.count(now.wall)
         self.source = address
         self.owners.address = self.replicas.address = IPv4Address(address).packed
         wanted = {partner.address: partner for partner in partners if partner.address != address}

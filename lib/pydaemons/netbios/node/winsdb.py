@@ -40,9 +40,12 @@ UNSTAMPED = -1
 REPLICA_GONE_AFTER = 86400
 _META = 5
 """Bytes of the keys under which the highest versions of owners are kept: a zero and the owner."""
-LEFT_OUT = 1 << 20
-"""Versions passed over at each start. After a power failure the last rows may be missing, and partners have
-seen numbers we know nothing of: one given twice would be a change they never fetch."""
+A_SECOND = 1_000_000
+"""Versions in a second: at each start they begin at the time of day, so that none is given twice. The last
+rows may be missing after a power failure, or a whole database; partners have seen versions then that we
+know nothing of, and a change under such a number they would never fetch."""
+LEFT_OUT = 1_000_000
+"""Versions left out at a start when the clock is wrong."""
 TOMBSTONE_AFTER = 4 * 86400
 DELETED_AFTER = 86400
 SWEEP_EVERY = 20.0
@@ -219,7 +222,7 @@ class WinsDb:
 
     # ---- versions
 
-    def count(self) -> None:
+    def count(self, wall: float) -> None:
         """Number changes from now on, and all records that have no number."""
         if self.counting:
             return
@@ -235,8 +238,7 @@ class WinsDb:
         for version, owner, wire in sorted(versioned):
             self.by_version.setdefault(owner, {})[version] = wire
         given = max(self.highest.get(LOCAL, 0), *self.by_version.get(LOCAL, ()), 0)
-        if given:
-            self.raise_version(LOCAL, given + LEFT_OUT)
+        self.raise_version(LOCAL, max(given + LEFT_OUT if given else 0, int(wall) * A_SECOND))
         self._first = given + 1
         for wire in others:
             self.put(wire, self.records[wire])
