@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -32,6 +33,7 @@ def systemctl(tmp_path, monkeypatch):
     path = tmp_path / "systemctl"
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setattr(lockctl_users, "unit_of", lambda cgroup: "pylockd.service")
+    monkeypatch.setattr(lockctl_users, "NAME", Path("/proc/self/comm").read_text().strip())
 
     def says(script):
         path.write_text(f"#!/bin/sh\n{script}\n")
@@ -61,6 +63,12 @@ def test_a_target_that_has_it_enabled_is_no_user(systemctl):
 )
 def test_a_systemd_that_says_nothing_is_no_reason_to_fail(systemctl, script):
     systemctl(script)
+    assert users(os.getpid()) is None
+
+
+def test_a_process_that_is_somebody_else_in_this_namespace_has_no_users(systemctl, monkeypatch):
+    systemctl('printf "a.service\\n\\n\\n\\n\\n"')
+    monkeypatch.setattr(lockctl_users, "NAME", "pylockd")
     assert users(os.getpid()) is None
 
 

@@ -13,17 +13,16 @@ from collections.abc import Sequence
 WANTING = ("RequiredBy", "RequisiteOf", "WantedBy", "BoundBy", "UpheldBy")
 """The properties that name whoever keeps a unit from being unneeded (systemd.unit(5), StopWhenUnneeded=)."""
 PATIENCE = 3.0
+NAME = "pylockd"
+"""What the daemon calls its process."""
 
 
 def users(pid: int) -> list[dict[str, str]] | None:
     """The units that want the service this process is of, with their states, targets left out: one that is
     enabled is wanted by a target always. None when it is of no service, or systemd says nothing."""
-    try:
-        with open(f"/proc/{pid}/cgroup", encoding="ascii") as file:
-            unit = unit_of(file.read())
-    except (OSError, UnicodeDecodeError):
-        return None
-    if not unit:
+    unit = unit_of(_proc(pid, "cgroup"))
+    # in another PID namespace than pylockd's its number is somebody else's here
+    if not unit or _proc(pid, "comm") != f"{NAME}\n":
         return None
     wanting = _show([unit], WANTING)
     if wanting is None:
@@ -35,6 +34,14 @@ def users(pid: int) -> list[dict[str, str]] | None:
     if states is None or len(states) != len(names):
         return None
     return [{"unit": name, "state": state} for name, state in zip(names, states, strict=True)]
+
+
+def _proc(pid: int, name: str) -> str:
+    try:
+        with open(f"/proc/{pid}/{name}", encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""
 
 
 def unit_of(cgroup: str) -> str:
