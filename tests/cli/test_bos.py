@@ -78,6 +78,28 @@ def test_help_lists_every_operation_and_explains_one(capsys):
     assert bos.main(["pybos", "stop", "-help"]) == 0
 
 
+@pytest.mark.parametrize(
+    ("words", "begins"),
+    [
+        (["h"], "Usage: pybos "),
+        (["hel", "creat"], "pybos create: create a new server instance"),
+        (["help", "vers"], "pybos version: show version"),
+        (["vers"], "pybos "),
+        (["ap", "restart"], "getrestart: get restart times"),
+    ],
+)
+def test_what_asks_no_server_goes_by_unique_prefix_too(words, begins, capsys):
+    assert bos.main(["pybos", *words]) == 0
+    assert capsys.readouterr().out.startswith(begins)
+
+
+def test_help_about_nothing_is_an_error_as_the_peers_and_the_others_are_explained(capsys):
+    assert bos.main(["pybos", "help", "frob", "st", "delete"]) == 5
+    out, err = capsys.readouterr()
+    assert err == "pybos: Unknown topic 'frob'\npybos: Ambiguous topic 'st'; use 'apropos' to list\n"
+    assert out.startswith("pybos delete: ")
+
+
 def test_versions_and_apropos(capsys):
     assert bos.main(["pybos", "version"]) == 0 and bos.main(["pybos", "apropos", "restart"]) == 0
     out = capsys.readouterr().out

@@ -45,6 +45,25 @@ def test_operations_by_unique_prefix_name_or_alias():
     assert find_verb(VERBS, "getcell").name == "listhosts"
 
 
+PEERS = """
+    addhost addkey adduser create delete exec getdate getlog getrestart getrestricted install
+    listhosts listkeys listusers prune removehost removekey removeuser restart salvage setauth
+    setcellname setrestart setrestricted shutdown start startup status stop uninstall
+"""
+"""What `bos help` of OpenAFS 1.8.9 lists and asks a server."""
+
+
+def test_a_prefix_that_is_unique_among_the_peers_operations_is_so_beside_ours():
+    peers = PEERS.split()
+    assert {verb.name for verb in VERBS.values() if not verb.ours} == set(peers)
+    for name in peers:
+        for end in range(1, len(name)):
+            prefix = name[:end]
+            if sum(peer.startswith(prefix) for peer in peers) == 1:
+                assert find_verb(VERBS, prefix).name == name, prefix
+    assert find_verb(VERBS, "stat").name == "status" and find_verb(VERBS, "stati").name == "statistics"
+
+
 @pytest.mark.parametrize(
     ("line", "status", "text"),
     [

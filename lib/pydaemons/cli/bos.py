@@ -28,6 +28,12 @@ if TYPE_CHECKING:
 NO_CONNECTION = 255
 HERE = ("localhost", "127.0.0.1", "::1")
 
+_ABOUT = {"apropos": "search by help text", "help": "get help on commands", "version": "show version"}
+_DASHED = {
+    **dict.fromkeys(("-help", "--help", "-h"), "help"),
+    **dict.fromkeys(("-version", "--version", "-V"), "version"),
+}
+
 INTRODUCTION = """\
 Usage: {program} [--socket PATH] [--json] OPERATION ...
 Operations and switches may be cut as long as they are unique; '{program} help OPERATION' explains one.
@@ -70,12 +76,13 @@ def main(argv: Sequence[str]) -> int:
 
 def _main(program: str, words: list[str]) -> int:
     path, json, words = _take_global(words)
-    if not words or words[0] in ("help", "-help", "--help", "-h"):
+    about = _about_pybos(words[0]) if words else "help"
+    if about == "help":
         return _help(program, words[1:])
-    if words[0] in ("version", "-version", "--version", "-V"):
+    if about == "version":
         print(f"{program} {pydaemons.__version__}")
         return 0
-    if words[0] == "apropos":
+    if about == "apropos":
         return _apropos(words[1:])
     if words[0] == "relay":
         return relay(path)
@@ -95,6 +102,16 @@ def _main(program: str, words: list[str]) -> int:
     return verb.run(
         Session(program, link, host or "localhost", json=json, out=sys.stdout, err=sys.stderr), values
     )
+
+
+def _about_pybos(word: str) -> str | None:
+    """The operation that asks no server, by unique prefix or in the form of other commands."""
+    if word in _DASHED:
+        return _DASHED[word]
+    if any(verb.name.startswith(word) for verb in VERBS.values() if not verb.ours):
+        return None
+    found = [name for name in _ABOUT if name.startswith(word)]
+    return found[0] if len(found) == 1 else None
 
 
 def _take_global(words: list[str]) -> tuple[str, bool, list[str]]:
@@ -120,13 +137,26 @@ def _help(program: str, topics: list[str]) -> int:
         print(INTRODUCTION.format(program=program), end="")
         print(f"{program}: Commands are:")
         rows = {verb.name: verb.help for verb in VERBS.values()}
-        rows |= {"apropos": "search by help text", "help": "get help on commands", "version": "show version"}
+        rows |= _ABOUT
         for name in sorted(rows):
             print(f"{name:<15} {rows[name]}")
         return 0
+    status = 0
     for topic in topics:
-        print(find_verb(VERBS, topic, program).usage(program), end="")
-    return 0
+        about = _about_pybos(topic)
+        if about is not None:
+            print(f"{program} {about}: {_ABOUT[about]}")
+            continue
+        try:
+            print(find_verb(VERBS, topic, program).usage(program), end="")
+        except UsageError as error:
+            several = str(error).startswith("Ambiguous")
+            text = (
+                f"Ambiguous topic '{topic}'; use 'apropos' to list" if several else f"Unknown topic '{topic}'"
+            )
+            print(f"{program}: {text}", file=sys.stderr)
+            status = error.status
+    return status
 
 
 def _apropos(topics: list[str]) -> int:

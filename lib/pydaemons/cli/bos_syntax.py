@@ -56,7 +56,7 @@ class Parameter:
 class Verb:
     """One operation."""
 
-    __slots__ = ("alias", "help", "name", "parameters", "run")
+    __slots__ = ("alias", "help", "name", "ours", "parameters", "run")
 
     def __init__(
         self,
@@ -65,12 +65,16 @@ class Verb:
         parameters: tuple[Parameter, ...],
         run: Callable[..., int],
         alias: str = "",
+        *,
+        ours: bool = False,
     ) -> None:
         self.name = name
         self.help = help
         self.parameters = parameters
         self.run = run
         self.alias = alias
+        self.ours = ours
+        """the peer has no such operation"""
 
     def usage(self, program: str) -> str:
         """As `bos help VERB` prints it."""
@@ -112,11 +116,13 @@ COMMON = (
 
 
 def find_verb(verbs: Mapping[str, Verb], word: str, program: str = "bos") -> Verb:
-    """By name, alias or unique prefix."""
+    """By name, alias or unique prefix. What is unique to the peer's operations stays so: `bos stat` is what
+    everybody types."""
     for verb in verbs.values():
         if word in (verb.name, verb.alias):
             return verb
-    found = [verb for verb in verbs.values() if verb.name.startswith(word)]
+    matching = [verb for verb in verbs.values() if verb.name.startswith(word)]
+    found = [verb for verb in matching if not verb.ours] or matching
     if len(found) > 1:
         raise UsageError(f"Ambiguous operation '{word}'; type '{program} help' for list", UNKNOWN_OPERATION)
     if not found:

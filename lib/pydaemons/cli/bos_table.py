@@ -62,6 +62,7 @@ VERBS: Mapping[str, Verb] = {
                 one("bindir", "what relative commands are in"),
             ),
             bos_units.export,
+            ours=True,
         ),
         Verb(
             "getdate",
@@ -82,6 +83,7 @@ VERBS: Mapping[str, Verb] = {
             "make bnodes of service files",
             (some("file", "service files", required=True),),
             bos_units.take,
+            ours=True,
         ),
         Verb(
             "install",
@@ -108,7 +110,9 @@ VERBS: Mapping[str, Verb] = {
             ),
             bos_files.prune,
         ),
-        Verb("reload", "read the server's configuration and BosConfig again", (), bos_verbs.reload),
+        Verb(
+            "reload", "read the server's configuration and BosConfig again", (), bos_verbs.reload, ours=True
+        ),
         Verb(
             "removehost",
             "remove host from cell dbase",
@@ -193,6 +197,7 @@ VERBS: Mapping[str, Verb] = {
             "show figures of the server",
             (flag("prometheus", "for Prometheus, with those of each bnode"),),
             bos_verbs.statistics,
+            ours=True,
         ),
         Verb(
             "status", "show server instance status", (_NAMES, flag("long", "long status")), bos_verbs.status
@@ -208,6 +213,7 @@ VERBS: Mapping[str, Verb] = {
             "show all servers again and again",
             (one("delay", "seconds"), one("count", "how often")),
             bos_top.top,
+            ours=True,
         ),
         Verb(
             "uninstall",
