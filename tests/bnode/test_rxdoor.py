@@ -7,13 +7,15 @@ import random
 
 import pytest
 
-from fakes.rxbos import RxWorld
+from fakes.rxbos import PIECE, RxWorld
 from fakes.rxnet import content
 from fakes.systemd_units import End
+from hosts import rx
 from hosts.rx import PING, text, texts, u32
 from pydaemons.bnode.bozo import ROWS
 from pydaemons.bnode.events import Performed
 from pydaemons.bnode.model import Code
+from pydaemons.bnode.rxdoor import FIRST_PIECE
 from pydaemons.bnode.verb import Who
 from pydaemons.bnode.verbs import TABLE
 
@@ -111,6 +113,17 @@ def test_a_log_is_read_whole_and_ends_with_a_zero(size: int) -> None:
     world = RxWorld()
     world.contents["BosLog"] = random.Random(size).randbytes(size)
     assert world.call(112, text("BosLog")) == world.contents["BosLog"] + b"\0"
+
+
+def test_of_a_log_little_is_read_for_who_has_not_proved_to_be_there() -> None:
+    world = RxWorld()
+    world.contents["BosLog"] = bytes(1_000_000)
+    packet = rx.Packet(0x80000001, 400, 1, 1, 1, rx.DATA, rx.CLIENT | rx.LAST, 0, 0, 0, 1)
+    world.give(packet._replace(body=u32(112) + text("BosLog")).bytes())
+    assert world.asked_for == [FIRST_PIECE]
+    world.asked_for.clear()
+    assert world.call(112, text("BosLog")) == world.contents["BosLog"] + b"\0"
+    assert world.asked_for[:2] == [FIRST_PIECE, PIECE]
 
 
 def test_a_log_that_is_not_there() -> None:

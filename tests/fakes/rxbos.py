@@ -25,6 +25,8 @@ class RxWorld(World):
     def __init__(self, *, no_auth: bool = True, **options: object) -> None:
         self.no_auth = no_auth
         self.contents: dict[str, bytes] = {}
+        self.asked_for: list[int] = []
+        """bytes of each piece of a log"""
         self.exits = 0
         self.said: list[bytes] = []
         self.full: set[str] = set()
@@ -82,10 +84,17 @@ class RxWorld(World):
         if verb == "GetDate":
             return Code.OK, {"new": 5, "bak": 0, "old": 7}
         if verb == "GetLog":
-            data = self.contents[name][offset : offset + PIECE]
-            return Code.OK, {"data": base64.b64encode(data).decode(), "end": len(data) < PIECE}
+            size = given.get("size", PIECE)
+            self.asked_for.append(size)
+            data = self.contents[name][offset : offset + size]
+            return Code.OK, {"data": base64.b64encode(data).decode(), "end": len(data) < size}
         del self.contents[name]
         return Code.OK, {}
+
+    def give(self, data: bytes) -> None:
+        """One packet, of somebody who says nothing more."""
+        self.door.receive(data, self._origins("10.0.0.8"), self.now)
+        self._obey()
 
     def begin(self, procedure: int, arguments: bytes = b"") -> rx.ClientCall:
         """A call, sent and not waited for."""

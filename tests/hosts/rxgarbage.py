@@ -34,7 +34,7 @@ ACK = (
 )
 CALLS = [
     struct.pack("!2I", 84, 0), struct.pack("!I", 83) + text(b"a"), struct.pack("!I", 85) + text(b"a"),
-    struct.pack("!I", 112) + text(b"BosLog"), struct.pack("!I", 108) + text(b"true"), struct.pack("!I", 113),
+    struct.pack("!I", 112) + text(b"BigLog"), struct.pack("!I", 108) + text(b"true"), struct.pack("!I", 113),
     struct.pack("!I", 80) + text(b"simple") + text(b"x" * 200) + text(b"/bin/x") * 5 + text(b""),
     struct.pack("!I", 105) + text(b"/usr/afs/bin/x") + struct.pack("!3I", 100_000, 0o755, 1) + bytes(1000),
 ]  # fmt: skip

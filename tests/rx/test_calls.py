@@ -283,10 +283,23 @@ def test_a_long_answer_waits_for_who_reads_it(net: Network) -> None:
 def test_an_answer_divided_for_an_unproved_address_ends_with_its_last_part(net: Network) -> None:
     first = rx.replies(net.give(data(rx.u32(ECHO) + bytes(200))))
     assert [packet.flags for packet in first] == [rx.LAST], "it fits"
-    net.give(data(rx.u32(DOWNLOAD, 1600), call=2))
-    assert net.give(ack(2, call=2)) != [], "more follows"
-    net.give(ack(3, call=2))
-    assert net.endpoint._connections[EPOCH, CID, None].calls[0].state is State.SENDING
+    said = rx.replies(net.give(data(rx.u32(DOWNLOAD, 1600), call=2)))
+    calls = net.endpoint._connections[EPOCH, CID, None].calls
+    while said[-1].flags & rx.LAST == 0:
+        assert calls[0].state is not State.DONE and len(said) < 99
+        said += rx.replies(net.give(ack(said[-1].seq + 1, call=2)))
+    assert b"".join(packet.body for packet in said) == content(0, 1600) and len(said) > 3
+    net.give(ack(said[-1].seq + 1, call=2))
+    assert calls[0].state is State.DONE
+
+
+def test_nothing_is_kept_ready_for_who_has_not_proved_to_be_there(net: Network) -> None:
+    net.give(data(rx.u32(DOWNLOAD, 10_000_000)))
+    call = net.endpoint._connections[EPOCH, CID, None].calls[0]
+    assert call.sender.end < 50 and call.blocked, "one step of the body, and no second"
+    before = call.sender.end
+    net.give(ack(2, serial=rx.replies(net.sent)[-1].serial))
+    assert call.connection.proved and call.sender.end > before
 
 
 def test_what_has_ended_keeps_no_data(net: Network) -> None:

@@ -32,6 +32,8 @@ SERVICE = 1
 INSTALL, GET_LOG = 105, 112
 PIECE = 128 << 10
 """Bytes of a file handed over at a time."""
+FIRST_PIECE = 2 << 10
+"""Of a log. Whoever asked has proved nothing yet; what is read for him waits in memory."""
 LARGEST_FILE = 1 << 30
 NEVER_IN_TIME = -1
 """The code of a request whose end means nothing to bos: as "communications failure" it would mislead."""
@@ -178,7 +180,8 @@ class Door:
         """The file's bytes and a zero."""
         offset = 0
         while True:
-            answer = yield from self._ask(call, "GetLog", {"file": text(args.name), "offset": offset})
+            given = {"file": text(args.name), "offset": offset} | ({} if offset else {"size": FIRST_PIECE})
+            answer = yield from self._ask(call, "GetLog", given)
             if answer.code:
                 return _code(ROWS[GET_LOG], answer)
             data = base64.b64decode(answer.result["data"])

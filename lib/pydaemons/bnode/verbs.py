@@ -273,7 +273,7 @@ TABLE: Mapping[str, Verb] = {
             {"file": str},
             None,
             "A piece of a log file, in base64.",
-            {"offset": int},
+            {"offset": int, "size": int},
         ),
         Verb(
             113,

@@ -19,8 +19,8 @@ from pydaemons.bnode.model import Code
 
 WEEK = 7 * 86400
 LONGEST_LOG = 64 << 20
-PIECE = 128 << 10
-"""Bytes of a file per answer"""
+PIECE = 32 << 10
+"""Bytes of a file per answer, at most; many may ask at a time"""
 
 Result = Mapping[str, Any]
 
@@ -124,18 +124,20 @@ def prune(folders: Folders, arguments: Mapping[str, Any], wall: float) -> Result
 
 
 def getlog(folders: Folders, arguments: Mapping[str, Any], wall: float) -> Result:
-    """A piece of a log file from `offset`: data in base64, and whether that was the end."""
+    """A piece of a log file from `offset`, `size` bytes: data in base64, and whether that was the end."""
     name = arguments["file"]
     path = folders.local_path(name) if name.startswith("/") else f"{folders.log}/{name}"
-    offset = arguments.get("offset") or 0
+    offset, size = arguments.get("offset") or 0, arguments.get("size") or PIECE
+    if offset < 0 or not 0 < size <= PIECE:
+        raise Refused(Code.DOM, f"pieces have 1 to {PIECE} bytes and begin at 0")
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
         if not os.path.isfile(path) or offset > LONGEST_LOG:
             raise Refused(Code.IO, f"{path} is no file that can be shown")
-        data = os.pread(descriptor, PIECE, offset)
+        data = os.pread(descriptor, size, offset)
     finally:
         os.close(descriptor)
-    return {"data": base64.b64encode(data).decode(), "end": len(data) < PIECE}
+    return {"data": base64.b64encode(data).decode(), "end": len(data) < size}
 
 
 def _check_file_name(path: str) -> None:

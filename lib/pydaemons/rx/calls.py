@@ -237,7 +237,7 @@ class Calls:
         if sender.finished:
             self.end(call, State.DONE, now)
             return
-        if call.blocked and not sender.full:
+        if call.blocked and not _enough(call):
             call.blocked = False
             self._run(call, None, now)
         else:
@@ -315,7 +315,9 @@ class Calls:
                 return
             else:
                 call.sender.write(step)
-                if call.sender.full:
+                if not call.connection.proved:
+                    self.flush(call, now)
+                if _enough(call):
                     call.blocked = True
                     self.flush(call, now)
                     return
@@ -422,3 +424,9 @@ class Calls:
             call.sender.expire(mono)
             self.flush(call, now)
         self.arm(call)
+
+
+def _enough(call: Call) -> bool:
+    """Whether its body should wait before it gives more: what waits to be sent waits in memory, and for a
+    client that has not even proved to be there nothing does that need not."""
+    return call.sender.full or (call.sender.behind and not call.connection.proved)

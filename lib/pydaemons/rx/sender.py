@@ -107,6 +107,11 @@ class Sender:
         return len(self._fresh) >= WAITING
 
     @property
+    def behind(self) -> bool:
+        """Whether a packet waits to be sent for the first time."""
+        return bool(self._fresh)
+
+    @property
     def end(self) -> int:
         """The number behind the last packet cut."""
         return self._next
