@@ -38,7 +38,7 @@ def shell(tmp_path, *words):
 
 
 def put(tmp_path, text=CONFIG):
-    (tmp_path / "state").mkdir()
+    (tmp_path / "state").mkdir(exist_ok=True)
     (tmp_path / "state/BosConfig").write_text(text)
 
 
@@ -200,6 +200,14 @@ def test_a_reload_before_there_is_a_bnode_misses_no_file(tmp_path):
     daemon = without_its_file(tmp_path, "restrictmode 0\n")
     daemon.reload([])
     assert not [event for event in daemon._driver.posted if isinstance(event, ConfigRead)]
+
+
+def test_a_reload_of_a_wrong_file_is_an_error_with_its_line_and_ends_none(tmp_path):
+    daemon = without_its_file(tmp_path, CONFIG)
+    put(tmp_path, CONFIG + "bnode simple b 1\nparm /bin/x\n")
+    with pytest.raises(StartError, match=r"BosConfig:\d+: bnode b has no end"):
+        daemon.reload([])
+    assert daemon._driver.posted == []
 
 
 def test_a_reload_that_misses_the_file_of_its_bnodes_is_an_error_and_ends_none(tmp_path):

@@ -46,6 +46,14 @@ def test_called_as_bos_the_first_operand_is_the_machine():
     assert Recorder.made[1] is None
 
 
+@pytest.mark.parametrize("words", [["pybos", "stop", "a", "-server", ""], ["bos", "stop", "", "a"]])
+def test_a_machine_without_a_name_is_not_this_one(words, capsys, monkeypatch):
+    monkeypatch.setattr(Recorder, "made", None)
+    assert bos.main(words) == 1
+    assert capsys.readouterr().err == f"{words[0]}: can't find address for host ''\n"
+    assert Recorder.made is None
+
+
 def test_called_as_pybos_localhost_is_skipped(monkeypatch):
     asked = []
     monkeypatch.setattr(

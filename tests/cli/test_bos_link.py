@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from pydaemons.cli.bos_link import REFUSED, Link, Refused
+from pydaemons.cli.bos_link import REFUSED, Link, Refused, UnreachableError
 
 LIB = Path(__file__).resolve().parents[2] / "lib"
 
@@ -66,6 +66,15 @@ def test_a_no_carries_code_text_reason_and_exit_status(daemon):
 
 def test_a_code_whose_low_byte_is_zero_still_fails():
     assert Refused({"code": 39424, "text": ""}).status == 1
+
+
+def test_a_machine_that_ssh_does_not_reach_is_named_and_no_journal_of_ours(tmp_path, monkeypatch):
+    (tmp_path / "ssh").write_text("#!/bin/sh\nexit 255\n")
+    (tmp_path / "ssh").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    for ask in (lambda link: link.call("Status"), lambda link: link.call_common("Reload")):
+        with pytest.raises(UnreachableError, match=r"^no pybosd answers on db1 by ssh$"):
+            ask(Link("/run/pybosd/control", "db1"))
 
 
 def test_another_machine_is_reached_through_ssh(daemon, tmp_path, monkeypatch):

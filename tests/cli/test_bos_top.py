@@ -40,8 +40,20 @@ def test_a_manager_that_does_not_answer_is_the_headline():
     assert bos_top.screen([], "gone", 0.0).startswith("systemd does not answer: gone\n")
 
 
-def test_numbers_are_numbers(bos):
-    assert bos("top", "-delay", "x") == 1
+@pytest.mark.parametrize(
+    "words", [("-delay", "x"), ("-delay", "nan"), ("-delay", "0"), ("-delay", "inf"), ("-count", "two")]
+)
+def test_numbers_are_numbers(bos, words):
+    assert bos("top", *words) == 1
+    assert bos.err == "bos: -delay is a number of seconds, -count one of pictures\n"
+
+
+def test_on_a_terminal_a_picture_is_no_larger_than_that():
+    picture = "2 bnodes, and so on\n\nNAME  TYPE\nbad   simple\ngood  simple\n"
+    assert bos_top.fit(picture, 8, 4) == "2 bnodes\n\nNAME  TY\nbad   si"
+    assert bos_top.fit(picture, 80, 24) == picture
+    assert bos_top.fit(picture, 0, 0) == picture, "it does not know its size"
+    assert bos_top.fit(picture, 1, 1) == "2"
 
 
 @pytest.mark.parametrize(

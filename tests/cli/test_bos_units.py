@@ -31,6 +31,12 @@ def test_a_site_leaves_and_another_arrives(bos, tmp_path):
     assert "bos: web: not taken over: StartLimitBurst=12\n" in new.err
 
 
+def test_what_is_no_text_is_no_unit_file(bos, tmp_path):
+    (tmp_path / "web.service").write_bytes(b"\x7fELF\xff\xfe")
+    assert bos("import", f"{tmp_path}/web.service") == 1
+    assert bos.err == f"bos: {tmp_path}/web.service: this is no unit file\n"
+
+
 def test_nothing_is_written_over(bos, tmp_path):
     bos("create", "web", "simple", "/x")
     (tmp_path / "web.service").write_text("mine")

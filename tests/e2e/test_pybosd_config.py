@@ -16,7 +16,8 @@ def test_a_bad_file_is_refused_with_its_line_and_the_last_good_one_stays(bos: Bo
     bos.wait_status("a", 1)
     good = bos.host.run("cat", f"{STATE}/BosConfig").stdout
     bos.host.write(f"{STATE}/BosConfig", good + "bnode simple b 1\nparm /bin/x\n")
-    bos.bos("reload")
+    assert bos.host.run("systemctl", "reload", "pybosd").returncode != 0
+    assert bos.bos("reload").returncode == 1
     wait_for(
         lambda: f"{STATE}/BosConfig:7: bnode b has no end" in bos.host.journal("pybosd"), what="the line"
     )

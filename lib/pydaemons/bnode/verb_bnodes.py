@@ -23,6 +23,16 @@ def _bnode(desk: Desk, asked: Asked) -> Bnode | Refusal:
     return desk.supervisor.find(name) or Refusal(Code.NOENT)
 
 
+def _aim(desk: Desk, asked: Asked) -> tuple[Bnode, Goal] | Refusal:
+    """A bnode, and what it is to do."""
+    bnode, goal = _bnode(desk, asked), asked.arguments["goal"]
+    if isinstance(bnode, Refusal):
+        return bnode
+    if goal not in (0, 1):
+        return Refusal(Code.DOM, "goal must be 0 or 1")
+    return bnode, Goal(goal)
+
+
 def create(desk: Desk, asked: Asked, now: Now) -> Any:
     arguments, supervisor = asked.arguments, desk.supervisor
     name, kind, commands = arguments["instance"], arguments["type"], tuple(arguments["commands"])
@@ -61,24 +71,20 @@ def delete(desk: Desk, asked: Asked, now: Now) -> Any:
 
 def set_status(desk: Desk, asked: Asked, now: Now) -> Any:
     """start and stop: both goals."""
-    bnode, goal = _bnode(desk, asked), asked.arguments["goal"]
-    if isinstance(bnode, Refusal):
-        return bnode
-    if goal not in (0, 1):
-        return Refusal(Code.DOM, "goal must be 0 or 1")
-    desk.supervisor.set_file_goal(bnode, Goal(goal))
-    desk.supervisor.set_stat(bnode, Goal(goal), now)
+    aim = _aim(desk, asked)
+    if isinstance(aim, Refusal):
+        return aim
+    desk.supervisor.set_file_goal(*aim)
+    desk.supervisor.set_stat(*aim, now)
     return {}
 
 
 def set_temporary(desk: Desk, asked: Asked, now: Now) -> Any:
     """startup and shutdown of one bnode: the goal in memory."""
-    bnode, goal = _bnode(desk, asked), asked.arguments["goal"]
-    if isinstance(bnode, Refusal):
-        return bnode
-    if goal not in (0, 1):
-        return Refusal(Code.DOM, "goal must be 0 or 1")
-    desk.supervisor.set_stat(bnode, Goal(goal), now)
+    aim = _aim(desk, asked)
+    if isinstance(aim, Refusal):
+        return aim
+    desk.supervisor.set_stat(*aim, now)
     return {}
 
 
@@ -120,12 +126,11 @@ def wait_all(desk: Desk, asked: Asked, now: Now) -> Any:
 
 
 def wait_status(desk: Desk, asked: Asked, now: Now) -> Any:
-    bnode, goal = _bnode(desk, asked), asked.arguments["goal"]
-    if isinstance(bnode, Refusal):
-        return bnode
-    if goal not in (0, 1):
-        return Refusal(Code.DOM, "goal must be 0 or 1")
-    desk.supervisor.wait(asked.ticket, [bnode], now, goal=Goal(goal))
+    aim = _aim(desk, asked)
+    if isinstance(aim, Refusal):
+        return aim
+    bnode, goal = aim
+    desk.supervisor.wait(asked.ticket, [bnode], now, goal=goal)
     return LATER
 
 

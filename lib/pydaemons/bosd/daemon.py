@@ -14,6 +14,7 @@ import os
 import signal as signals
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from pydaemons.bnode.bosconfig import BosConfigError
@@ -64,11 +65,13 @@ from pydaemons.kit.treewatch import TreeWatch
 from pydaemons.kit.varlink import Interface
 from pydaemons.tunables.declare import TunableChanged
 
-NOT_CONFIGURED = 6
+FAILED, NOT_CONFIGURED = 1, 6
 START_ANEW = 75
 """Exit status that the unit answers by a fresh start (EX_TEMPFAIL)."""
 PATIENCE = 60.0
 """Seconds by which an orderly stop is prolonged while processes still stop."""
+CLERKS = 2
+"""Threads that read and write files for who asks. One may hang at a disk, and each has memory of its own."""
 NOTE_AGAIN = 1.0
 """Seconds between attempts to write what the disk refused."""
 
@@ -111,6 +114,10 @@ class PybosdDaemon(Daemon):
         if arguments.pidfiles:
             tunables.put("pid_files", True, "--pidfiles")
         state.make_folders(shell.state_dir)
+        try:
+            self._claim = state.claim(shell.state_dir)
+        except BlockingIOError:
+            raise StartError(f"already running: {shell.state_dir} is another pybosd's", FAILED) from None
         self._stop_dir = f"{shell.run_dir}/stop"
         os.makedirs(self._stop_dir, 0o755, exist_ok=True)
         try:
@@ -157,6 +164,7 @@ class PybosdDaemon(Daemon):
             log_dir=self.folders.log,
             stop_dir=self._stop_dir,
         )
+        self._clerks = ThreadPoolExecutor(CLERKS, "files")
         self._core_search = cores.Search(driver.loop, self.folders.log, self._see_cores)
         self._register(driver)
         for number in (signals.SIGTERM, signals.SIGINT, signals.SIGQUIT):
@@ -185,12 +193,16 @@ class PybosdDaemon(Daemon):
         driver.on(StartAnew, self._start_anew)
 
     def reload(self, changes: Sequence[TunableChanged]) -> None:
-        """BosConfig again, and a log file that was moved away."""
+        """BosConfig again, and a log file that was moved away. Raises StartError when BosConfig is wrong: the
+        last good one stays in force."""
         self._boslog.reopen()
         path = f"{self._shell.state_dir}/BosConfig"
         try:
-            with open(path, encoding="utf-8", errors="surrogateescape") as file:
-                self._driver.post(ConfigRead(file.read(), path))
+            text = state.read_text(path)
+            state.judge(text, path, quoting=self.configuration.tunables.quoting)
+            self._driver.post(ConfigRead(text, path))
+        except BosConfigError as error:
+            raise StartError("; ".join(error.args)) from error
         except FileNotFoundError:
             # nobody has made a bnode yet; but where there are some, a lost file must not end them
             if any(self.supervisor.bnodes()):
@@ -326,7 +338,7 @@ class PybosdDaemon(Daemon):
             )
             return
         work = partial(files.perform, effect.verb, self.folders, effect.arguments, now.wall)
-        future = self._driver.loop.run_in_executor(None, work)
+        future = self._driver.loop.run_in_executor(self._clerks, work)
         future.add_done_callback(lambda done: self._performed(effect, done))
 
     def _performed(self, effect: Perform, done: asyncio.Future[tuple[Code, files.Result, str]]) -> None:

@@ -7,6 +7,7 @@ files, SALVAGE.*), etc/ (ThisCell, CellServDB, KeyFile), history/ (one file per 
 
 from __future__ import annotations
 
+import fcntl
 import os
 from dataclasses import dataclass
 
@@ -47,13 +48,36 @@ def make_folders(state_dir: str) -> None:
             os.chmod(path, mode)  # what bnodes run need not be root, and works in log/, whatever our umask
 
 
+def claim(state_dir: str) -> int:
+    """Be the only pybosd of a state folder, whatever its runtime folder, as long as the descriptor is open.
+    BlockingIOError when there is one."""
+    # local/ is locked: nobody else may open it, and a full disk cannot refuse it
+    descriptor = os.open(f"{state_dir}/local", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
 def read_config(path: str, *, quoting: bool) -> BosConfig:
     """Read and judge a BosConfig; none is an empty one. Raises BosConfigError, OSError."""
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            text = file.read()
+        text = read_text(path)
     except FileNotFoundError:
         return BosConfig()
+    return judge(text, path, quoting=quoting)
+
+
+def read_text(path: str) -> str:
+    """A BosConfig as the peer reads it: whatever bytes there are."""
+    with open(path, encoding="utf-8", errors="surrogateescape") as file:
+        return file.read()
+
+
+def judge(text: str, path: str, *, quoting: bool) -> BosConfig:
+    """The same of its text."""
     config = bosconfig.parse(text, path)
     problems = find_problems(config, path, quoting=quoting)
     if problems:

@@ -14,7 +14,7 @@ import os
 import sys
 
 import pydaemons
-from pydaemons.cli.bos_link import DEFAULT_SOCKET, Link, Refused, relay
+from pydaemons.cli.bos_link import DEFAULT_SOCKET, Link, Refused, UnreachableError, relay
 from pydaemons.cli.bos_session import Session
 from pydaemons.cli.bos_syntax import UsageError, find_verb, parse
 from pydaemons.cli.bos_table import VERBS
@@ -64,6 +64,9 @@ def main(argv: Sequence[str]) -> int:
     except Refused as refused:
         print(f"{program}: {refused}", file=sys.stderr)
         return refused.status
+    except UnreachableError as error:
+        print(f"{program}: {error}", file=sys.stderr)
+        return NO_CONNECTION
     except NotRunningError as error:
         from pydaemons.cli.shared import unanswered  # noqa: PLC0415 -- for the one who has to read it
 
@@ -97,6 +100,8 @@ def _main(program: str, words: list[str]) -> int:
     if values["help"]:
         print(verb.usage(program), end="")
         return 0
+    if values["server"] == "" or host == "":  # of a script whose variable is not set: not this machine
+        raise UsageError("can't find address for host ''", 1)
     host = values["server"] or host
     link = Link(path, None if host in (None, *HERE) else host)
     return verb.run(

@@ -11,7 +11,7 @@ import os
 import select
 import socket
 
-from pydaemons.kit.controlclient import CallError, ControlClient
+from pydaemons.kit.controlclient import CallError, ControlClient, NotRunningError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,6 +39,10 @@ class Refused(Exception):  # noqa: N818 -- an answer, no accident
 
     def __str__(self) -> str:
         return f"({self.text})" + (f": {self.reason}" if self.reason else "")
+
+
+class UnreachableError(Exception):
+    """No pybosd answers on another machine; ssh has said why, if it knows."""
 
 
 class _Ssh(ControlClient):
@@ -73,12 +77,13 @@ class Link:
     """Calls to one pybosd."""
 
     def __init__(self, path: str, host: str | None) -> None:
+        self._host = host
         self._client = ControlClient(path, INTERFACE, timeout=None) if host is None else _Ssh(host, path)
 
     def call(self, verb: str, **arguments: Any) -> dict[str, Any]:
         """The result; Refused when it says no."""
         try:
-            result: dict[str, Any] = self._client.call(verb, **arguments)["result"]
+            result: dict[str, Any] = self._call(verb, arguments)["result"]
         except CallError as error:
             if error.name == REFUSED:
                 raise Refused(error.parameters) from error
@@ -87,7 +92,15 @@ class Link:
 
     def call_common(self, method: str) -> dict[str, Any]:
         """A method that every daemon of the family has."""
-        return self._client.call(f"org.pydaemons.Daemon.{method}")
+        return self._call(f"org.pydaemons.Daemon.{method}", {})
+
+    def _call(self, method: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        try:
+            return self._client.call(method, **arguments)
+        except NotRunningError as error:
+            if self._host is None:
+                raise
+            raise UnreachableError(f"no pybosd answers on {self._host} by ssh") from error
 
 
 def relay(path: str) -> int:

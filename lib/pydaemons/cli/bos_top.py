@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 from pydaemons.bnode import views
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     Values = Mapping[str, Any]
 
 CLEAR = "\033[H\033[2J"
+LONGEST_DELAY = 86400.0
 HEAD = ["NAME", "TYPE", "STATE", "STARTS", "EXITS", "UP", "PIDS", ""]
 _STATES = {0: "down", 1: "running", 2: "stopping", 3: "starting", None: "unknown"}
 _MARKS = {"errorStop": "ERROR STOP", "flapping": "flapping", "hasCore": "core"}
@@ -26,18 +28,32 @@ def top(session: Session, values: Values) -> int:
     try:
         delay, count = float(values["delay"] or 2), int(values["count"] or 0)
     except ValueError:
-        session.complain("-delay and -count are numbers")
+        delay = count = -1
+    if not 0 < delay <= LONGEST_DELAY or count < 0:
+        session.complain("-delay is a number of seconds, -count one of pictures")
         return 1
     shown = 0
     while True:
         result = session.link.call("Status", instances=[], long=True)
-        clear = CLEAR if session.out.isatty() else ""
-        session.out.write(clear + screen(result["instances"], result["trouble"], time.time()))
+        picture = screen(result["instances"], result["trouble"], time.time())
+        if session.out.isatty():
+            size = os.get_terminal_size(session.out.fileno())
+            picture = CLEAR + fit(picture, size.columns, size.lines)
+        session.out.write(picture)
         session.out.flush()
         shown += 1
         if shown == count:
             return 0
         time.sleep(delay)
+
+
+def fit(picture: str, columns: int, lines: int) -> str:
+    """As much of a picture as the terminal has room for: what scrolls by is not seen, and who is in trouble
+    stands above. Sizes of 0 are terminals that do not know."""
+    rows = picture.splitlines()
+    if lines:
+        rows = rows[:lines]
+    return "\n".join(row[: columns or None] for row in rows) + ("" if lines and len(rows) == lines else "\n")
 
 
 def screen(instances: list[dict[str, Any]], trouble: str, now: float) -> str:

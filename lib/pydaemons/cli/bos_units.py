@@ -54,6 +54,9 @@ def take(session: Session, values: Values) -> int:
             try:
                 with open(each, encoding="utf-8") as file:
                     files[os.path.basename(each)] = file.read()
+            except UnicodeDecodeError:
+                session.complain(f"{each}: this is no unit file")
+                return 1
             except OSError as error:
                 if each == path:
                     session.complain(f"{each}: {error.strerror}")
