@@ -34,7 +34,7 @@ wins support = yes
 dns proxy = no
 local master = no
 """
-TICK = os.sysconf("SC_CLK_TCK")
+BAD = "bad packets"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +54,10 @@ def steps(sizes: list[int], seconds: float) -> list[Step]:
         Step("own name, 1 in flight", ("own", "--name", "SUT", "--window", "1", *timed), 1.0),
         Step("own name, 32 in flight", ("own", "--name", "SUT", "--window", "32", *timed), 1.5),
         Step("own name, 256 in flight", ("own", "--name", "SUT", "--window", "256", *timed), 1.5),
-        Step("node status, 1 in flight", ("status", "--window", "1", *timed), None),
+        Step("node status, 1 in flight", ("status", "--window", "1", *timed), 1.0),
         Step("node status, 32 in flight", ("status", "--window", "32", *timed), 1.5),
         Step("unknown name, 32 in flight", ("miss", "--window", "32", *timed), None),
-        Step("bad packets", ("bad", "--name", "SUT", "--window", "1", *timed), None),
+        Step(BAD, ("bad", "--name", "SUT", "--window", "1", *timed), None),
     ]
     known = 0
     for size in sizes:
@@ -66,7 +66,7 @@ def steps(sizes: list[int], seconds: float) -> list[Step]:
         found += [
             Step(f"register up to {size} names", ("register", *new), 8.0 if size >= 100_000 else 1.5),
             Step(f"query among {size} names", ("query", "--shuffle", *every, *timed), None),
-            Step(f"query among {size} names, 1 in flight", ("query", "--window", "1", *every, *timed), None),
+            Step(f"query among {size} names, 1 in flight", ("query", "--window", "1", *every, *timed), 1.0),
             Step(f"refresh of {size} names", ("refresh", "--names", str(min(size, 5000))), None),
         ]
         known = size
@@ -90,9 +90,9 @@ def load_generator() -> Path:
 
 
 def processor_time(process: Process) -> float:
-    """User and system seconds of a daemon."""
-    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICK
+    """User and system seconds of a daemon's main thread, which has all the work on either side. Ticks (see
+    proc(5), stat) would be too coarse for a thousand registrations."""
+    return int(Path(f"/proc/{process.pid}/schedstat").read_text().split()[0]) / 1e9
 
 
 def memory(process: Process) -> int:
@@ -167,6 +167,27 @@ def summarise(rounds: dict[str, list[dict[str, Any]]], plan: list[Step]) -> dict
     return {"steps": rows, "sides": sides}
 
 
+def costs(rows: dict[str, Any]) -> list[str]:
+    """What a packet costs beside another: a bad one beside the registration it was cut from, one among many
+    names beside the same among few."""
+    lines = []
+    for side in rows[BAD].keys() & {OURS, PEER}:
+
+        def cpu(title: str, side: str = side) -> float:
+            return max(float(rows[title][side]["cpu_us"]), 0.01)
+
+        registering = [title for title in rows if title.startswith("register")]
+        asking = [title for title in rows if title.startswith("query") and "in flight" not in title]
+        found = [f"{cpu(BAD) / cpu(registering[-1]):.2f} of a registration for a bad packet"]
+        if len(registering) > 1:
+            for what, titles in (("registration", registering), ("query", asking)):
+                least, most = (title.split()[-2] for title in (titles[0], titles[-1]))
+                times = cpu(titles[-1]) / cpu(titles[0])
+                found.append(f"{times:.2f} times for a {what} among {most} what it takes among {least}")
+        lines.append(f"{side}, processor time: {', '.join(found)}")
+    return sorted(lines, reverse=True)
+
+
 def table(summary: dict[str, Any]) -> str:
     """For people."""
     units = f"{'cpu us':>7} {'p99 us':>8}"
@@ -183,6 +204,7 @@ def table(summary: dict[str, Any]) -> str:
         target = row.get("target")
         shown = "" if ratio is None else f"{ratio:>6.2f}" + (f" (target {target})" if target else "")
         lines.append(f"{title:<40}{cells} {shown}")
+    lines += costs(summary["steps"])
     for side, figures in summary["sides"].items():
         sizes = ", ".join(f"{int(kb) // 1024} MB at {size}" for size, kb in figures["memory_kb"].items())
         lines.append(

@@ -140,6 +140,14 @@ def test_a_plain_name_is_told_from_everything_else(value: Name, at: int, byte: i
     assert name.is_plain(bytes(changed)) is readable
 
 
+@given(names, st.binary(min_size=1, max_size=5))
+def test_a_valid_name_is_told_from_everything_else(value: Name, surplus: bytes) -> None:
+    wire = name.pack(value)
+    assert name.is_valid(wire)
+    for other in (wire + surplus, wire[:-1], wire[1:], wire[:20] + b"\xff" + wire[21:], b"\xc0\x0c", b""):
+        assert not name.is_valid(other)
+
+
 def test_the_two_odd_bytes_must_stand_at_the_ends() -> None:
     assert not name.is_plain(b"A\x20" + b"A" * 31 + b"\0")
     assert not name.is_plain(b"\x20" + b"A" * 31 + b"\0A")

@@ -129,6 +129,14 @@ def is_plain(wire: bytes) -> bool:
     return len(wire) == 34 and wire[0] == 32 and wire[33] == 0 and not wire[1:33].translate(None, _LETTERS)
 
 
+def is_valid(wire: bytes) -> bool:
+    """Is this the wire form of a name, and nothing else?"""
+    try:
+        return read(wire, 0) == (wire, len(wire))
+    except WireError:
+        return False
+
+
 def label_of(wire: bytes) -> bytes:
     """The sixteen bytes of a valid wire form."""
     return bytes.fromhex(wire[1:33].translate(_HEX).decode())

@@ -250,6 +250,17 @@ def test_the_star_finds_every_domain_master(site):
     site.ask(site.a, claim("GONE#1b", "10.0.7.3"))
     site.ask(site.a, release("GONE#1b", "10.0.7.3"))
     assert site.found("*#1b") == ["10.0.7.1", "10.0.7.2"]
+    assert site.found("*#1b.scope") == ["10.0.7.1", "10.0.7.2"]
+
+
+@pytest.mark.parametrize("at", range(12, 46))
+@pytest.mark.parametrize("byte", [0, 0x3A, 0x41, 0xFF])
+def test_what_only_looks_like_the_star_is_not_answered_and_breaks_nothing(at, byte, site):
+    site.ask(site.a, claim("ONE#1b", "10.0.7.1"))
+    data = bytearray(query("*#1b"))
+    if data[at] != byte:
+        data[at] = byte
+        assert not any(nspacket.unpack(answer).answers[0].data for answer in site.a.ask(bytes(data), WINS))
 
 
 def test_our_own_names_are_found_and_not_given_away(site):

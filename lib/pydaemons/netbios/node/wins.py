@@ -69,6 +69,8 @@ VERSIONED_OWNER = Struct(">BHI4sQ4sI4s")
 ONE_VERSIONED = 0x80
 """The same on a server with partners, and the first byte of one that is active."""
 NB_IN = b"\0\x20\0\1"
+ALL_MASTERS = b"\x20CK" + b"AA" * 14 + b"BL"
+"""How the wire form of `*`<1b> begins, whatever its scope."""
 _REFRESHES = frozenset((Opcode.REFRESH, Opcode.REFRESH_9))
 
 
@@ -132,10 +134,11 @@ class WinsServer:
     # ---- queries
 
     def answer_query(self, id_: bytes, wire: bytes, wall: float) -> bytes | None:
-        """The positive answer, or None when there is no such name. `id_` is the transaction id as it came."""
+        """The positive answer, or None when there is no such name. `id_` is the transaction id as it came,
+        `wire` what stands where a name should."""
         packed = self.db.records.get(wire)
         if packed is None:
-            return self._answer_masters(id_, wire, wall) if wire[31:33] == b"BL" else None
+            return self._answer_masters(id_, wire, wall) if wire.startswith(ALL_MASTERS) else None
         if len(packed) == ONE_OWNER.size:
             state, flags, expires, address, _ = ONE_OWNER.unpack(packed)
             if state or expires <= wall:
@@ -173,7 +176,7 @@ class WinsServer:
 
     def _answer_masters(self, id_: bytes, wire: bytes, wall: float) -> bytes | None:
         """`*`<1b>: where all domain master browsers are (Samba's way to learn of other workgroups)."""
-        if name.label_of(wire)[:15] != b"*" + bytes(14):
+        if not name.is_valid(wire):
             return None
         found: dict[bytes, None] = {}
         for master in self.db.masters:
