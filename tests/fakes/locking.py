@@ -168,7 +168,7 @@ class World:
         """A packet arrives at the server; its answer."""
         answers: list[bytes] = []
         if self.prompt:
-            self.engine.prompt.answer(data, [(0, len(data))], origin, self.now, answers)
+            self.engine.prompt.answer(data, [(0, len(data), 0, 1)], origin, self.now, answers)
             self.prompted += len(answers)
         reply = answers[0] if answers else self.engine.receive(data, origin, self.now)
         self.carry()

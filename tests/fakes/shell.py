@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 from pydaemons.engine.effects import Effect, Level
-from pydaemons.engine.protocol import Now, Origin, Place
+from pydaemons.engine.protocol import Now, Origin, Run
 from pydaemons.kit.driver import Driver, StateWriter
 from pydaemons.kit.log import Log
 from pydaemons.kit.notify import Notifier
@@ -65,11 +65,15 @@ class Glance:
         """What `take` gives, in this order."""
 
     def answer(
-        self, data: bytes, places: Sequence[Place], origin: Origin, now: Now, answers: list[bytes]
+        self, data: bytes, runs: Sequence[Run], origin: Origin, now: Now, answers: list[bytes]
     ) -> None:
-        self.calls.append(len(places))
-        for at, size in places:
-            packet = data[at : at + size]
+        self.calls.append(sum(count for _, _, _, count in runs))
+        for place in (
+            slice(start + i * stride, start + i * stride + size)
+            for start, size, stride, count in runs
+            for i in range(count)
+        ):
+            packet = data[place]
             if packet[:1] != b"q":
                 return
             if packet == b"q!":

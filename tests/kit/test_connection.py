@@ -202,7 +202,9 @@ def test_another_framing_may_be_spoken():
             data = self._rest + data
             *lines, self._rest = data.split(b"\n")
             ends = accumulate(len(line) + 1 for line in lines)
-            return data, [(end - 1 - len(line), len(line)) for end, line in zip(ends, lines, strict=True)]
+            return data, [
+                (end - 1 - len(line), len(line), 0, 1) for end, line in zip(ends, lines, strict=True)
+            ]
 
     async def scenario(driver, engine):
         engine.answer = lambda data, origin: data.upper() + b"\n"

@@ -7,7 +7,7 @@ import random
 from collections import Counter
 
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
@@ -186,3 +186,48 @@ def test_indexed_files_with_many_buckets_keep_the_same_rules(tiny_buckets, seed)
         else:
             machine.drop_owner(owner)
         machine.holds_exactly_the_runs_of_the_model()
+
+
+rows = st.lists(st.tuples(st.integers(0, 11), st.integers(0, 40), st.integers(1, 6)), max_size=30)
+
+
+@given(rows, st.lists(st.tuples(st.booleans(), st.booleans(), rows), max_size=8))
+def test_many_together_are_as_one_after_the_other(first, steps):
+    owners = [Owner(str(number)) for number in range(12)]
+    together, alone = LockTable(), LockTable()
+    for table in (together, alone):
+        for owner, start, size in first:
+            table.lock(b"file", owners[owner], start, start + size, True)
+        table.held_by(by_itself, owners[0])
+    for locks, exclusive, asked in steps:
+        chosen = [owners[owner] for owner, _, _ in asked]
+        spans = [(start, start + size) for _, start, size in asked]
+        if locks:
+            done = together.lock_each(b"file", chosen, spans, exclusive)
+        else:
+            done = together.unlock_each(b"file", chosen, spans)
+        for owner, (start, end) in zip(chosen[:done], spans[:done], strict=True):
+            if locks:
+                assert alone.lock(b"file", owner, start, end, exclusive) is None
+            else:
+                assert alone.unlock(b"file", owner, start, end)
+        assert sorted(together.dump(), key=repr) == sorted(alone.dump(), key=repr)
+        assert len(together) == len(alone) and together.files == alone.files
+        assert [together.held_by(by_itself, o) for o in owners] == [
+            alone.held_by(by_itself, o) for o in owners
+        ]
+
+
+def test_locks_of_many_owners_on_one_file_are_taken_and_freed_together():
+    table = LockTable()
+    owners = [Owner(str(number)) for number in range(20)]
+    spans = [(number * 10, number * 10 + 5) for number in range(20)]
+    assert table.lock_each(b"file", owners[:3], spans, True) == 0, "of so few each is quickly had by itself"
+    assert table.lock_each(b"file", owners, spans, True) == 20
+    assert len(table) == 20
+    assert table.lock_each(b"file", [Owner("late")], [(5, 11)], True) == 0
+    assert table.unlock_each(b"file", owners[:18], spans[:18]) == 18
+    assert len(table) == 2
+    assert table.unlock(b"file", owners[18], *spans[18])
+    assert table.unlock(b"file", owners[19], *spans[19])
+    assert table.files == 0

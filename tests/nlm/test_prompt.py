@@ -4,6 +4,10 @@ answers so, get the same packets and must not be told apart. Read Twins."""
 
 from __future__ import annotations
 
+import mmap
+from collections.abc import Callable
+from itertools import groupby
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,7 +16,7 @@ from fakes.locking import World
 from hosts import nlmcalls as nlm
 from hosts import rpc
 from hosts.nlmcalls import LAST, Alock
-from pydaemons.engine.protocol import Transport
+from pydaemons.engine.protocol import Buffer, Transport, behind
 from pydaemons.nlm import prompt as prompt_module
 
 HOSTS = ("10.0.0.2", "10.0.0.3")
@@ -303,8 +307,92 @@ def test_hostile_calls_cost_no_memory(monkeypatch):
     for svid in range(300):
         twins.lock(Alock(svid=svid, offset=svid * 100))
         lanes = twins.quick.engine.prompt._lanes
-        bodies = sum(len(p.met) + len(p.known) for lane in lanes.values() for p in lane.plans.values())
-        assert bodies <= 100
+        plans = [plan for lane in lanes.values() for plan in lane.all_plans()]
+        assert sum(len(plan.met) + len(plan.known) for plan in plans) <= 100
+        assert sum(len(plan.deeds) for plan in plans) <= 50
+
+
+class Streams:
+    """A server and its slow twin, that are given many calls at once."""
+
+    def __init__(self) -> None:
+        self.quick, self.slow = World(), World(prompt=False)
+        self.xid = 0
+
+    def calls(
+        self, procedure: int, svids: list[int], *, start: int = 0, xids: list[int] | None = None
+    ) -> list[bytes]:
+        pack = nlm.lock if procedure == nlm.LOCK else nlm.unlock
+        found = []
+        for number, svid in enumerate(svids):
+            self.xid += 1
+            packed = pack(4, Alock(svid=svid, offset=start + svid * 20))
+            xid = self.xid if xids is None else xids[number]
+            found.append(rpc.call_bytes(rpc.NLM, 4, procedure, packed, xid=xid))
+        return found
+
+    def ask(
+        self, calls: list[bytes], *, kind: Callable[[bytes], Buffer] = bytes, host: str = HOSTS[0]
+    ) -> tuple[list[int], int]:
+        """The statuses, and how many of them were found at the first glance."""
+        (size,) = set(map(len, calls))
+        buffer = kind(b"gap" + b"gap".join(calls))
+        quick: list[bytes] = []
+        origin = self.quick.origins(host, 700, Transport.UDP)
+        self.quick.engine.prompt.answer(
+            buffer, [(3, size, size + 3, len(calls))], origin, self.quick.now, quick
+        )
+        glance = len(quick)
+        if isinstance(buffer, mmap.mmap):
+            buffer[:] = bytes(len(buffer))
+        quick += [self.quick.engine.receive(call, origin, self.quick.now) for call in calls[glance:]]
+        origin = self.slow.origins(host, 700, Transport.UDP)
+        slow = [self.slow.engine.receive(call, origin, self.slow.now) for call in calls]
+        assert quick == slow
+        assert Twins.told(self.quick) == Twins.told(self.slow)
+        return [int.from_bytes(reply[-4:], "big") for reply in quick], glance
+
+
+MANY = list(range(1000, 1040))
+
+
+def mapped(data: bytes) -> mmap.mmap:
+    """The same in memory that is used again, as UDP's is."""
+    memory = mmap.mmap(-1, len(data))
+    memory[:] = data
+    return memory
+
+
+@pytest.mark.parametrize("kind", [bytes, mapped])
+def test_what_comes_together_is_answered_together(kind):
+    streams = Streams()
+    for _ in range(2):
+        streams.ask(streams.calls(nlm.LOCK, MANY))
+        streams.ask(streams.calls(nlm.UNLOCK, MANY))
+    for start in (0, 5, 5):
+        for procedure in (nlm.LOCK, nlm.UNLOCK):
+            calls = streams.calls(procedure, MANY, start=start)
+            assert streams.ask(calls, kind=kind) == ([0] * 40, 40)
+            assert streams.ask(calls) == ([0] * 40, 0), "repeated, each gets the answer it got"
+
+
+def test_together_as_far_as_nothing_is_in_the_way():
+    streams = Streams()
+    for _ in range(2):
+        streams.ask(streams.calls(nlm.LOCK, MANY))
+        streams.ask(streams.calls(nlm.UNLOCK, MANY))
+    statuses, glance = streams.ask(
+        streams.calls(nlm.LOCK, MANY, xids=[*range(5000, 5020), *range(5000, 5020)])
+    )
+    assert glance == 20, "an xid comes again with another call"
+    assert statuses == [0] * 40
+    streams.ask(streams.calls(nlm.UNLOCK, MANY))
+    streams.ask(streams.calls(nlm.LOCK, [1025]), host=HOSTS[1])
+    statuses, glance = streams.ask(streams.calls(nlm.LOCK, MANY))
+    assert glance == 25, "up to the first that another has"
+    assert statuses == [0] * 25 + [nlm.DENIED] + [0] * 14
+    statuses, glance = streams.ask(streams.calls(nlm.UNLOCK, MANY))
+    assert (statuses, glance) == ([0] * 40, 40), "freeing what one does not have is a success too"
 
 
 files = st.sampled_from([b"file", b"elsewhere"])
@@ -372,8 +460,11 @@ def test_the_two_cannot_be_told_apart(kinds, order):
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.lists(st.tuples(st.integers(1, 12), st.integers(0, 3), st.booleans()), max_size=30))
-def test_many_calls_at_once_are_the_same_as_one_after_the_other(asked):
+@given(
+    st.lists(st.tuples(st.integers(1, 12), st.integers(0, 3), st.booleans()), max_size=30),
+    st.sampled_from([b"", b"gap"]),
+)
+def test_many_calls_at_once_are_the_same_as_one_after_the_other(asked, gap):
     quick, slow = World(), World(prompt=False)
     calls = []
     for number, (svid, place, lock) in enumerate(asked * 3):
@@ -384,19 +475,20 @@ def test_many_calls_at_once_are_the_same_as_one_after_the_other(asked):
     for world in (quick, slow):
         origin = world.origins(HOSTS[0])
         found = answers[world] = []
-        buffer, left = b"".join(calls), []
-        at = 0
-        for call in calls:
-            left.append((at, len(call)))
-            at += len(call)
-        while left:
-            before = len(found)
+        buffer, runs = b"", []
+        for size, alike in groupby(calls, key=len):
+            run = [*alike]
+            runs.append((len(buffer) + len(gap), size, len(gap) + size, len(run)))
+            buffer += b"".join(gap + call for call in run)
+        while runs:
             if world.prompt:
-                world.engine.prompt.answer(buffer, left, origin, world.now, found)
-                left = left[len(found) - before :]
-            if left:
-                at, size = left.pop(0)
+                before = len(found)
+                world.engine.prompt.answer(buffer, runs, origin, world.now, found)
+                runs = behind(runs, len(found) - before)
+            if runs:
+                at, size, _, _ = runs[0]
                 found.append(world.engine.receive(buffer[at : at + size], origin, world.now))
+                runs = behind(runs, 1)
         world.carry()
     assert answers[quick] == answers[slow]
     assert Twins.told(quick) == Twins.told(slow)

@@ -2,7 +2,7 @@
 """A repeated call gets its first answer, for a while and within bounds."""
 
 from pydaemons.engine.protocol import Address
-from pydaemons.sunrpc.dupcache import LIFETIME, ReplyCache
+from pydaemons.sunrpc.dupcache import LIFETIME, Kept, ReplyCache, digest_of
 from pydaemons.sunrpc.message import SUCCESS
 
 CALL = b"xid1 and what follows"
@@ -75,3 +75,26 @@ def test_what_one_process_froze_the_next_one_answers_until_its_time_is_over_or_t
     assert after.hosts() == {OTHER.host}
     assert after.find(CALL, OTHER, 100.1 + LIFETIME) is None
     assert after.hosts() == set()
+
+
+def test_calls_answered_together_are_found_one_by_one() -> None:
+    calls = [b"xid%d and more" % number for number in range(4)]
+    replies = [b"xid%d granted" % number for number in range(4)]
+    cache = ReplyCache()
+    together = Kept(PEER, b"gap" + b"gap".join(calls), 3, 13, 16, replies, 100.0)
+    cache.new.update(dict.fromkeys([call[:4] for call in calls], together))
+    for call, reply in zip(calls, replies, strict=True):
+        assert cache.find(call, PEER, 101.0) == reply
+        assert cache.find(call + b"!", PEER, 101.0) is None
+        assert cache.find(call, OTHER, 101.0) is None
+    cache.keep(b"xid2, another", PEER, b"another", 101.0)
+    frozen = [digest for digest, _, _ in cache.freeze()]
+    assert sorted(frozen) == sorted(
+        digest_of(PEER.host, call) for call in (calls[0], calls[1], b"xid2, another", calls[3])
+    )
+    cache.keep(calls[0], OTHER, b"theirs", 101.0)
+    cache.forget(OTHER.host)
+    assert cache.find(calls[0], PEER, 101.0) == replies[0]
+    assert cache.find(calls[0], OTHER, 101.0) is None
+    cache.forget(PEER.host)
+    assert cache.find(calls[0], PEER, 101.0) is None

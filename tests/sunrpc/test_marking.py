@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pydaemons.engine.protocol import Run
 from pydaemons.sunrpc.marking import HEADER, LAST, Deframer, frame, mark
 from pydaemons.wire.errors import WireError
 
@@ -29,12 +30,17 @@ def split(stream: bytes, cuts: list[int]) -> list[bytes]:
     return [stream[a:b] for a, b in pairwise(edges)]
 
 
+def standing(buffer: bytes, runs: list[Run]) -> list[bytes]:
+    """The records of a buffer."""
+    return [buffer[at + i * stride :][:size] for at, size, stride, count in runs for i in range(count)]
+
+
 def collect(pieces: list[bytes]) -> list[bytes]:
     deframer = Deframer(LIMIT)
     records = [record for piece in pieces for record in deframer.feed(piece)]
     other = Deframer(LIMIT)
     buffers = [other.cut(piece) for piece in pieces]
-    cut = [buffer[at : at + size] for buffer, places in buffers for at, size in places]
+    cut = [record for buffer, runs in buffers for record in standing(buffer, runs)]
     assert cut == records
     assert other.pending == deframer.pending
     return records
@@ -68,8 +74,7 @@ def test_garbage_gives_the_same_whole_and_in_pieces(data, cuts):
         deframer, records = Deframer(LIMIT), []
         for piece in pieces:
             try:
-                buffer, places = deframer.cut(piece)
-                records += [buffer[at : at + size] for at, size in places]
+                records += standing(*deframer.cut(piece))
             except WireError as error:
                 assert 0 <= error.offset <= len(piece)
                 return None
@@ -86,9 +91,20 @@ def test_a_record_sent_is_a_record_received():
 
 def test_records_that_come_whole_stay_where_they_are():
     stream = frame(b"call") + frame(b"") + frame(b"another")
-    buffer, places = Deframer(LIMIT).cut(stream)
+    buffer, runs = Deframer(LIMIT).cut(stream)
     assert buffer is stream
-    assert places == [(4, 4), (12, 0), (16, 7)]
+    assert runs == [(4, 4, 8, 1), (12, 0, 4, 1), (16, 7, 11, 1)]
+
+
+@given(st.lists(st.sampled_from([0, 1, 4, 256, 257]), max_size=20), st.integers(0, 300))
+def test_records_of_one_size_that_stand_together_are_one_run(sizes, cut):
+    stream = b"".join(frame(bytes([i]) * size) for i, size in enumerate(sizes))
+    buffer, runs = Deframer(LIMIT).cut(stream)
+    assert buffer is stream
+    assert [(size, count) for _, size, _, count in runs] == [(s, len([*g])) for s, g in groupby(sizes)]
+    deframer = Deframer(LIMIT)
+    for _, runs in map(deframer.cut, (stream[:cut], stream[cut:])):
+        assert all(one[1] != other[1] for one, other in pairwise(runs))
 
 
 @pytest.mark.parametrize("size", [LIMIT + 1, 0x7FFFFFFF])

@@ -78,8 +78,18 @@ class Engine(Protocol):
         """What the shell must do now, in this order. Each effect is handed out once."""
 
 
-Place: TypeAlias = tuple[int, int]
-"""Where in a buffer a packet stands, and how long it is."""
+Run: TypeAlias = tuple[int, int, int, int]
+"""Where in a buffer packets of one size stand: at, size, stride, count. The first begins at `at`, each one
+`stride` bytes behind the one before it."""
+
+
+def behind(runs: Sequence[Run], count: int) -> list[Run]:
+    """The runs without their first `count` packets."""
+    for number, (at, size, stride, length) in enumerate(runs):
+        if count < length:
+            return [(at + stride * count, size, stride, length - count), *runs[number + 1 :]]
+        count -= length
+    return []
 
 
 class Buffer(Protocol):
@@ -99,7 +109,7 @@ class Prompt(Protocol):
         `drain` this time."""
 
     def answer(
-        self, data: Buffer, places: Sequence[Place], origin: Origin, now: Now, answers: list[bytes]
+        self, data: Buffer, runs: Sequence[Run], origin: Origin, now: Now, answers: list[bytes]
     ) -> None:
         """Packets of one origin came in together. Append the answers to those at the beginning, as far as
         every one is easily answered: the first that is not, and all behind it, are left to `receive`, or to

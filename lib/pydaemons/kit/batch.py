@@ -13,10 +13,11 @@ import errno
 import os
 import socket
 import sys
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from pydaemons.engine.effects import SendFailed
-from pydaemons.engine.protocol import Address, Now, Origin, Place, Transport
+from pydaemons.engine.protocol import Address, Now, Origin, Run, Transport, behind
 from pydaemons.kit.arena import (
     CMSG,
     DATAGRAM,
@@ -154,8 +155,8 @@ class DatagramPort:
         tx_slices, tx_templates, answered = arena.tx_slices, arena.tx_templates, arena.answered
         origins = self._origins
         driver.stirred = prompt is None
-        ready = i = end = again = misses = 0
-        places: list[Place] = []
+        ready = i = end = unseen = vain = 0
+        runs: list[Run] = []
         answers: list[bytes] = []
         while i < count:
             if i >= end:
@@ -168,25 +169,25 @@ class DatagramPort:
                 end = i + 1
                 while end < count and self._usual_key(arena, end) == key:
                     end += 1
-                places = [(data_at[k], ints[length_at[k]]) for k in range(i, end)]
-                again = i
-                misses = 0
+                runs = _runs(arena, i, end)
+                unseen = vain = 0
             failed = False
-            if prompt is not None and i >= again:
-                left = places[i - end :]
+            first = i
+            if prompt is not None and not unseen:
                 try:
-                    prompt.answer(memory, left, origin, now, answers)
+                    prompt.answer(memory, runs, origin, now, answers)
                 except Exception as error:
                     failed = driver.stirred = True
-                    at, size = left[len(answers)]
-                    driver.failed(error, memory[at : at + size], origin)
-                misses = 0 if answers else misses + 1  # where glances are in vain, they become rarer
-                again = i + len(answers) + max(misses, 1)
-            first_answered = i
-            i += len(answers)
+                    k = i + len(answers)
+                    driver.failed(error, memory[data_at[k] : data_at[k] + ints[length_at[k]]], origin)
+                vain = 0 if answers or failed else vain + 1
+                unseen = max(vain - 1, 1) if vain else 0  # where glances are in vain, they become rarer
+                i += len(answers)
             if failed:
                 i += 1
             elif i < end:
+                if unseen:
+                    unseen -= 1
                 at = data_at[i]
                 data = memory[at : at + ints[length_at[i]]]
                 i += 1
@@ -201,12 +202,13 @@ class DatagramPort:
                         answers.append(reply)
                     else:
                         late.append((origin, reply))
-            for k, reply in enumerate(answers, first_answered):
-                size = len(reply)
+            runs = behind(runs, i - first)
+            for k, reply in enumerate(answers, first):
+                length = len(reply)
                 memory[tx_slices[ready]] = tx_templates[k]
                 at = out_at[k]
-                memory[at : at + size] = reply
-                words[out_length_at[k]] = size
+                memory[at : at + length] = reply
+                words[out_length_at[k]] = length
                 answered[ready] = k
                 ready += 1
             answers.clear()
@@ -411,3 +413,13 @@ class DatagramPort:
 
     def _count(self, number: int, what: str) -> None:
         self._driver.counts[f"{what} errors: {errno.errorcode.get(number, number)}"] += 1
+
+
+def _runs(arena: Arena, start: int, end: int) -> list[Run]:
+    """Where the datagrams from one number to another stand."""
+    runs: list[Run] = []
+    for size, alike in groupby([arena.ints[at] for at in arena.length_at[start:end]]):
+        count = len([*alike])
+        runs.append((arena.data_at[start], size, DATAGRAM, count))
+        start += count
+    return runs

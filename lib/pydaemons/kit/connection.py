@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from typing import Protocol as TypingProtocol
 
 from pydaemons.engine.effects import Level, SendFailed
-from pydaemons.engine.protocol import Now, Origin, Place, Prompt, Transport
+from pydaemons.engine.protocol import Now, Origin, Run, Transport, behind
 from pydaemons.kit.route import Route
 from pydaemons.kit.sockets import address_of
 from pydaemons.sunrpc import marking
@@ -54,7 +54,7 @@ class Deframer(TypingProtocol):
     def wanted(self) -> int:
         """Of a record that has begun: how many bytes may be read without reading into the next one."""
 
-    def cut(self, data: bytes) -> tuple[bytes, list[Place]]:
+    def cut(self, data: bytes) -> tuple[bytes, list[Run]]:
         """The records that the next bytes of the stream complete: a buffer, and where in it they stand;
         WireError when it makes no sense."""
 
@@ -89,6 +89,8 @@ class Connection(Route):
         "_read",
         "_streams",
         "_timer",
+        "_unseen",
+        "_vain",
         "active",
         "connecting",
         "origin",
@@ -117,6 +119,10 @@ class Connection(Route):
         self._ending = False
         self._timer: asyncio.TimerHandle | None = None
         self._read = READ
+        self._vain = 0
+        """Glances in a row at which nothing could be answered,"""
+        self._unseen = 0
+        """and how many packets are taken without one for that."""
         self._done: Callable[[socket.socket], None] | None = None
         """Who takes the socket over between two records."""
         origin.handle = self
@@ -153,7 +159,7 @@ class Connection(Route):
             self._ended()
             return
         try:
-            data, places = self._deframer.cut(data)
+            data, runs = self._deframer.cut(data)
         except WireError as error:
             driver.counts["streams out of step"] += 1
             peer = self.origin.peer.host
@@ -165,27 +171,34 @@ class Connection(Route):
         self.active = now.mono
         self._asked = 0
         self._streams.touch(self)
-        if not places:
+        if not runs:
             if self._done is not None:
                 self._settle()
             return
-        driver.counts["records in"] += len(places)
         driver.stirred = driver.prompt is None
-        for at in range(0, len(places), BATCH):
-            self._answer(data, places[at : at + BATCH], now)
+        batch: list[Run] = []
+        room = BATCH
+        for at, size, stride, count in runs:
+            left = count
+            while left > room:
+                batch.append((at, size, stride, room))
+                at += stride * room  # where the rest of the run begins
+                left -= room
+                self._answer(data, batch, BATCH, now)
+                batch, room = [], BATCH
+            batch.append((at, size, stride, left))
+            room -= left
+        self._answer(data, batch, BATCH - room, now)
         driver.finish(now)
         if self._done is not None:
             self._settle()
 
-    def _answer(self, data: bytes, places: list[Place], now: Now) -> None:
-        """One batch: through the engine, what it decided made durable, the answers sent."""
+    def _answer(self, data: bytes, batch: list[Run], count: int, now: Now) -> None:
+        """One batch of so many: through the engine, what it decided made durable, the answers sent."""
         driver = self._driver
+        driver.counts["records in"] += count
         answers: list[bytes] = []
-        if driver.prompt is None:
-            for place in places:
-                self._receive(data, place, now, answers)
-        else:
-            self._answer_promptly(driver.prompt, data, places, now, answers)
+        self._answer_runs(data, batch, now, answers)
         if not driver.commit():
             driver.hold([(self.origin, reply) for reply in answers])
         elif answers:
@@ -198,33 +211,33 @@ class Connection(Route):
             else:
                 self._write(b"".join([part for reply in answers for part in (header(len(reply)), reply)]))
 
-    def _answer_promptly(
-        self, prompt: Prompt, data: bytes, places: list[Place], now: Now, answers: list[bytes]
-    ) -> None:
-        """The runs of records that the engine answers at a glance, and those between them. Where glances are
-        in vain, they become rarer."""
-        misses = 0
-        while places:
-            before = len(answers)
-            try:
-                prompt.answer(data, places, self.origin, now, answers)
+    def _answer_runs(self, data: bytes, runs: list[Run], now: Now, answers: list[bytes]) -> None:
+        """What the engine answers at a glance, and the others one by one. Where glances are in vain, they
+        become rarer."""
+        prompt = self._driver.prompt
+        while runs:
+            if prompt is not None and not self._unseen:
+                before = len(answers)
                 failed = False
-            except Exception as error:
-                failed = self._driver.stirred = True
-                at, size = places[len(answers) - before]
-                self._driver.failed(error, data[at : at + size], self.origin)
-            done = len(answers) - before
-            misses = 0 if done else misses + 1
-            places = places[done:]
-            left = max(misses, 1)
-            if not failed:
-                for place in places[:left]:
-                    self._receive(data, place, now, answers)
-            places = places[1 if failed else left :]
+                try:
+                    prompt.answer(data, runs, self.origin, now, answers)
+                except Exception as error:
+                    failed = self._driver.stirred = True
+                    at, size, _, _ = behind(runs, len(answers) - before)[0]
+                    self._driver.failed(error, data[at : at + size], self.origin)
+                done = len(answers) - before + failed
+                self._vain = 0 if done else min(self._vain + 1, BATCH)
+                self._unseen = 0 if done else max(self._vain - 1, 1)
+                runs = behind(runs, done)
+                if failed or not runs:
+                    continue
+            if self._unseen:
+                self._unseen -= 1
+            at, size, _, _ = runs[0]
+            self._receive(data[at : at + size], now, answers)
+            runs = behind(runs, 1)
 
-    def _receive(self, data: bytes, place: Place, now: Now, answers: list[bytes]) -> None:
-        at, size = place
-        record = data[at : at + size]
+    def _receive(self, record: bytes, now: Now, answers: list[bytes]) -> None:
         self._driver.stirred = True
         try:
             reply = self._driver.engine.receive(record, self.origin, now)

@@ -17,11 +17,12 @@ from collections.abc import Callable, Iterable, Iterator
 from enum import IntEnum
 from struct import Struct
 from typing import TYPE_CHECKING, Protocol
+from zlib import crc32
 
 from pydaemons.engine.protocol import Transport
 from pydaemons.nlm.beneath import Pieces, lay
 from pydaemons.nlm.hosts import Host, Owner
-from pydaemons.sunrpc.dupcache import ReplyCache, digest_of
+from pydaemons.sunrpc.dupcache import ReplyCache
 from pydaemons.sunrpc.message import SUCCESS
 
 if TYPE_CHECKING:
@@ -110,8 +111,9 @@ PAIR = Struct("!Ii")
 BODY_AT = 4 + len(SUCCESS)
 """Where in a reply its result begins: what stands before follows from the call."""
 
-_pack_range = RANGE.pack
-_SHARED, _EXCLUSIVE, _UNLOCKED, _REPLIED = map(int, (Op.SHARED, Op.EXCLUSIVE, Op.UNLOCKED, Op.REPLIED))
+SHARED, EXCLUSIVE, UNLOCKED = map(int, (Op.SHARED, Op.EXCLUSIVE, Op.UNLOCKED))
+"""As numbers: what is used for each packet is not to be an IntEnum, of which arithmetic is slow."""
+_REPLIED = int(Op.REPLIED)
 
 
 class State(Protocol):
@@ -130,13 +132,15 @@ class State(Protocol):
 class Journal:
     """Facts on their way to the journal file. Each method notes one; the order is theirs."""
 
-    __slots__ = ("_appended", "_base", "_grace", "_next", "_note", "_notes", "_numbers", "keys")
+    __slots__ = ("_appended", "_base", "_grace", "_next", "_notes", "_numbers", "keys", "note", "note_all")
 
     def __init__(self, keys: bytes = b"") -> None:
         self.keys = keys
         """How files are found in their handles; another journal's locks mean nothing if it is another way."""
         self._notes: list[bytes] = []
-        self._note = self._notes.append
+        self.note = self._notes.append
+        """Note a lock taken or bytes freed: what `pack_range` makes of it, of an owner that is noted."""
+        self.note_all = self._notes.extend
         self._numbers: dict[str, int] = {}
         self._next = 1
         self._grace: tuple[bool, float | None] = (False, None)
@@ -147,16 +151,13 @@ class Journal:
 
     def locked(self, owner: Owner, file: bytes, start: int, end: int, exclusive: bool) -> None:
         """A lock was taken."""
-        host = owner.host
-        if not (owner.noted and host.noted):
+        if not (owner.noted and owner.host.noted):
             self._introduce(owner)
-        op = _EXCLUSIVE if exclusive else _SHARED
-        self._note(_pack_range(op, host.number, owner.svid, start, end, len(file)) + file)
+        self.note(pack_range(EXCLUSIVE if exclusive else SHARED, owner, file, start, end))
 
     def unlocked(self, owner: Owner, file: bytes, start: int, end: int) -> None:
         """Bytes were freed."""
-        number = owner.host.number
-        self._note(_pack_range(_UNLOCKED, number, owner.svid, start, end, len(file)) + file)
+        self.note(pack_range(UNLOCKED, owner, file, start, end))
 
     # -- blocked locks
 
@@ -256,13 +257,14 @@ class Journal:
         if cache.fresh:
             fresh, cache.fresh = cache.fresh, []
             note, numbers, last = notes.append, self._numbers, None
-            for host, data, reply, at in fresh:
-                if at != last:
-                    last = at
-                    note(TIME.pack(Op.TIME, at))
+            for kept in fresh:
+                if kept.mono != last:
+                    last = kept.mono
+                    note(TIME.pack(Op.TIME, last))
+                host = kept.peer.host
                 number = numbers.get(host) or self._number(host)
-                _, xid, check = digest_of(host, data)
-                note(pack_reply(number, xid, check, reply))
+                for data, reply in kept.pairs():
+                    note(pack_reply(number, data[:4], crc32(data), reply))
         if not notes:
             return b""
         data = b"".join(notes)
@@ -320,6 +322,11 @@ class Journal:
         if not owner.noted:
             owner.noted = True
             self._notes.append(pack_owner(owner))
+
+
+def pack_range(op: int, owner: Owner, file: bytes, start: int, end: int) -> bytes:
+    """A lock taken (SHARED, EXCLUSIVE), or bytes freed (UNLOCKED)."""
+    return RANGE.pack(op, owner.host.number, owner.svid, start, end, len(file)) + file
 
 
 def pack_reply(number: int, xid: bytes, check: int, reply: bytes) -> bytes:

@@ -262,6 +262,35 @@ class ManyLocks(Generic[O]):
                 self.shared.insert(start, end, owner)
         return None
 
+    def write_each(self, owners: Sequence[O], spans: Sequence[Span]) -> int:
+        """Take exclusive locks one after the other, as long as that is easy: each of an owner that has none,
+        where nobody has any. How many were taken."""
+        if self.shared.size:
+            return 0
+        writers, claim = self.writers, self.written.claim
+        taken = 0
+        for owner, span in zip(owners, spans, strict=True):
+            if owner in writers or not claim(*span, owner):
+                break
+            writers[owner] = span
+            taken += 1
+        return taken
+
+    def unwrite_each(self, owners: Sequence[O], spans: Sequence[Span]) -> int:
+        """Free exclusive locks one after the other, as long as that is easy: each the only one of its owner,
+        and all of it. How many were freed."""
+        if self.shared.size:
+            return 0
+        writers, remove = self.writers, self.written.remove
+        freed = 0
+        for owner, span in zip(owners, spans, strict=True):
+            if writers.get(owner) != span:
+                break
+            del writers[owner]
+            remove(span[0])
+            freed += 1
+        return freed
+
     def unlock(self, owner: O, start: int, end: int) -> bool:
         """Free what `owner` holds of [start, end); False if that was nothing."""
         freed = owner in self._writers.of and self._unwrite(owner, start, end)

@@ -10,10 +10,11 @@ A file's entry takes one of three forms, cheapest first: its only lock as a bare
 """
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 from pydaemons.nlm.locks import FewLocks, ManyLocks, Row
+from pydaemons.nlm.ranges import Span
 
 O = TypeVar("O")  # noqa: E741  the owner of a lock
 
@@ -142,6 +143,40 @@ class LockTable(Generic[O]):
             if self._group is not None:
                 self._count(owner, len(entry) - before)
             self._settle(file, entry, before)
+        return freed
+
+    def lock_each(self, file: bytes, owners: Sequence[O], spans: Sequence[Span], exclusive: bool) -> int:
+        """As `lock` for one after the other, as far as that is quicker done for many: how many, from the
+        first on, were granted. The others are as they were, and for `lock`."""
+        if not exclusive:
+            return 0
+        entry = self._entries.get(file)
+        if type(entry) is not ManyLocks:
+            if len(owners) < FEW:
+                return 0
+            if entry is None:
+                self._extra -= 1
+            rows = (entry,) if isinstance(entry, tuple) else entry or ()
+            entry = self._entries[file] = ManyLocks(rows)
+        before = len(entry)
+        taken = entry.write_each(owners, spans)
+        if self._group is not None:
+            for owner in owners[:taken]:
+                self._count(owner, 1)
+        self._settle(file, entry, before)
+        return taken
+
+    def unlock_each(self, file: bytes, owners: Sequence[O], spans: Sequence[Span]) -> int:
+        """As `unlock`, likewise: how many, from the first on, freed all that was asked."""
+        entry = self._entries.get(file)
+        if type(entry) is not ManyLocks:
+            return 0
+        before = len(entry)
+        freed = entry.unwrite_each(owners, spans)
+        if self._group is not None:
+            for owner in owners[:freed]:
+                self._count(owner, -1)
+        self._settle(file, entry, before)
         return freed
 
     def test(self, file: bytes, owner: O | None, start: int, end: int, exclusive: bool) -> Holder[O] | None:

@@ -38,9 +38,9 @@ def frozen(
             yield journal.pack_host(host)
             for owner in owners:
                 yield journal.pack_owner(owner)
-        pack, modes = journal.RANGE.pack, (int(Op.SHARED), int(Op.EXCLUSIVE))
         for file, owner, start, end, exclusive in locks:
-            yield pack(modes[exclusive], owner.host.number, owner.svid, start, end, len(file)) + file
+            op = journal.EXCLUSIVE if exclusive else journal.SHARED
+            yield journal.pack_range(op, owner, file, start, end)
         for blocked in told:
             yield journal.pack_waiter(blocked)
             yield journal.pack_key(Op.TOLD, blocked)

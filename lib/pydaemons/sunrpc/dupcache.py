@@ -10,14 +10,18 @@ nearly all are, is told by a look-up of four bytes. Two generations of a dict bo
 entry; a reply is believed for LIFETIME seconds and at most until `forget`, which the owner calls when a host
 restarted and its old xids mean nothing any more.
 
+Calls answered together are kept together, as they stood in their buffer: filing one of them costs no more
+than its xid.
+
 Replies can outlive the process: `fresh` and `dump` give them in a short form, with xid and checksum for the
 call, `remember` takes that back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
+from typing import NamedTuple
 from zlib import crc32
 
 from pydaemons.engine.protocol import Address
@@ -32,9 +36,36 @@ Digest = tuple[str, bytes, int]
 """Peer host, xid and checksum of a call: with a client's xids changing from call to call, enough to know it
 by."""
 
+Key = bytes | tuple[bytes, Address]
+"""What a reply is filed under: its xid; xid and peer where another peer's call has that xid."""
 
-Kept = tuple[Address, bytes, bytes, float]
-"""Peer, call, reply, and when it was given."""
+_kept = tuple.__new__
+"""`_kept(Kept, (...))`: one without the detour through its Python-level constructor."""
+
+
+class Kept(NamedTuple):
+    """Calls of one size from one peer, and what they were answered together."""
+
+    peer: Address
+    data: bytes
+    at: int
+    size: int
+    stride: int
+    """Of the calls in `data`, as of an engine.protocol.Run."""
+    replies: Sequence[bytes]
+    mono: float
+    """When they were given."""
+
+    def pairs(self) -> Iterator[tuple[bytes, bytes]]:
+        """Each call and its reply."""
+        data, at, size, stride = self.data, self.at, self.size, self.stride
+        for reply in self.replies:
+            yield data[at : at + size], reply
+            at += stride
+
+    def reply(self, call: bytes) -> bytes | None:
+        """What this call was answered, if it is one of these."""
+        return next((reply for data, reply in self.pairs() if data == call), None)
 
 
 class ReplyCache:
@@ -45,13 +76,11 @@ class ReplyCache:
     def __init__(self, size: int = 4096) -> None:
         self.size = size
         self.hits = 0
-        self.fresh: list[tuple[str, bytes, bytes, float]] | None = None
-        """Host, call, reply and time of those kept since the owner last emptied this list; None: the owner
-        does not want to know."""
+        self.fresh: list[Kept] | None = None
+        """Those kept since the owner last emptied this list; None: the owner does not want to know."""
         # the packet path looks whether an xid is in one of these before it asks `find`
-        self.new: dict[bytes | tuple[bytes, Address], Kept] = {}
-        """By xid; by xid and peer where another peer's call has that xid."""
-        self.old: dict[bytes | tuple[bytes, Address], Kept] = {}
+        self.new: dict[Key, Kept] = {}
+        self.old: dict[Key, Kept] = {}
         self.remembered: dict[Digest, tuple[bytes, float]] = {}
         self._until = 0.0
 
@@ -63,21 +92,23 @@ class ReplyCache:
         xid = data[:4]
         for generation in (self.new, self.old):
             kept = generation.get(xid)
-            if kept is not None and kept[0] != peer:
+            if kept is not None and kept.peer != peer:
                 kept = generation.get((xid, peer))
-            if kept is not None and kept[1] == data:
-                if mono - kept[3] > LIFETIME:
+            reply = None if kept is None else kept.reply(data)
+            if kept is not None and reply is not None:
+                if mono - kept.mono > LIFETIME:
                     return None
                 self.hits += 1
-                return kept[2]
+                return reply
         return self._recall(data, peer.host, mono) if self.remembered else None
 
     def keep(self, data: bytes, peer: Address, reply: bytes, mono: float, *, outlive: bool = True) -> None:
         """Remember a reply; `outlive` this process, where the owner sees to that."""
-        self._file((peer, data, reply, mono))
+        kept = _kept(Kept, (peer, data, 0, len(data), 0, (reply,), mono))
+        self._file(data[:4], kept)
         self.bound()
         if outlive and self.fresh is not None:
-            self.fresh.append((peer.host, data, reply, mono))
+            self.fresh.append(kept)
 
     def bound(self) -> None:
         """Begin a new generation if this one is large enough: for who filed in `new` without `keep`."""
@@ -88,7 +119,7 @@ class ReplyCache:
     def forget(self, host: str | None = None) -> None:
         """Forget the replies to one host, or all."""
         if self.fresh is not None:
-            self.fresh = [kept for kept in self.fresh if host not in (None, kept[0])]
+            self.fresh = [kept for kept in self.fresh if host not in (None, kept.peer.host)]
         generations = self.old, self.new
         self.new = {}
         self.old = {}
@@ -99,9 +130,9 @@ class ReplyCache:
         for generation in generations:  # anew, for an xid may have been another's, too
             self.old = self.new
             self.new = {}
-            for kept in generation.values():
-                if kept[0].host != host:
-                    self._file(kept)
+            for key, kept in generation.items():
+                if kept.peer.host != host:
+                    self._file(key if isinstance(key, bytes) else key[0], kept)
 
     def remember(self, digest: Digest, result: bytes, mono: float) -> None:
         """Take a reply of an earlier process: that it was accepted is understood, `result` stands behind
@@ -111,22 +142,19 @@ class ReplyCache:
 
     def hosts(self) -> set[str]:
         """Whom any reply is for."""
-        known = {kept[0].host for generation in (self.old, self.new) for kept in generation.values()}
+        known = {kept.peer.host for generation in (self.old, self.new) for kept in generation.values()}
         return known | {host for host, _, _ in self.remembered}
 
     def freeze(self) -> Iterator[tuple[Digest, bytes, float]]:
         """Digest, reply and time of all there are now, the oldest first; they may change while this is
         read."""
-        remembered, kept = list(self.remembered.items()), [*self.old.values(), *self.new.values()]
-        return chain(
-            ((digest, reply, mono) for digest, (reply, mono) in remembered),
-            ((digest_of(peer.host, data), reply, mono) for peer, data, reply, mono in kept),
-        )
+        remembered, kept = list(self.remembered.items()), [*self.old.items(), *self.new.items()]
+        return chain(((digest, reply, mono) for digest, (reply, mono) in remembered), _thaw(kept))
 
-    def _file(self, kept: Kept) -> None:
-        xid, new = kept[1][:4], self.new
+    def _file(self, xid: bytes, kept: Kept) -> None:
+        new = self.new
         there = new.get(xid)
-        new[xid if there is None or there[0] == kept[0] else (xid, kept[0])] = kept
+        new[xid if there is None or there.peer == kept.peer else (xid, kept.peer)] = kept
 
     def _recall(self, data: bytes, host: str, mono: float) -> bytes | None:
         if mono > self._until:
@@ -142,3 +170,15 @@ class ReplyCache:
 def digest_of(host: str, data: bytes) -> Digest:
     """The short form of a call."""
     return host, data[:4], crc32(data)
+
+
+def _thaw(filed: Iterable[tuple[Key, Kept]]) -> Iterator[tuple[Digest, bytes, float]]:
+    """Digest, reply and time of each. Those kept together are filed one behind the other."""
+    last: Kept | None = None
+    pairs: dict[bytes, tuple[bytes, bytes]] = {}
+    for key, kept in filed:
+        if kept is not last:
+            last = kept
+            pairs = {call[:4]: (call, reply) for call, reply in kept.pairs()}
+        call, reply = pairs[key if isinstance(key, bytes) else key[0]]
+        yield digest_of(kept.peer.host, call), reply, kept.mono

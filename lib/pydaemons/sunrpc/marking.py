@@ -9,10 +9,10 @@ stream is split, the same records come out.
 
 from __future__ import annotations
 
-from itertools import accumulate
+from itertools import groupby
 from struct import Struct
 
-from pydaemons.engine.protocol import Place
+from pydaemons.engine.protocol import Run
 from pydaemons.wire.errors import WireError
 
 LAST = 0x80000000
@@ -59,11 +59,11 @@ class Deframer:
         """Of a record that has begun: how many bytes may be read without reading into the next one."""
         return self._left or 4 - len(self._head)
 
-    def cut(self, data: bytes) -> tuple[bytes, list[Place]]:
+    def cut(self, data: bytes) -> tuple[bytes, list[Run]]:
         """The records that `data`, the next bytes of the stream, completes: a buffer, which is `data` if they
         all stand in it in one piece, and where in it they stand. WireError (its offset counted in `data`)
         when a record exceeds the limit: the stream has lost its meaning and must be closed."""
-        places: list[Place] = []
+        runs: list[Run] = []
         offset = 0
         if self._whole:
             unpack = HEADER.unpack_from
@@ -76,17 +76,25 @@ class Deframer:
                     break
                 if length > limit:
                     raise WireError(f"a record of more than {limit} bytes", offset)
-                places.append((start, length))
-                offset = end
+                stride = length + 4
+                count = 1
+                if data[end : end + 4] == data[offset:start]:
+                    count = _alike(data, offset, stride)
+                runs.append((start, length, stride, count))
+                offset += stride * count
             if offset == size:
-                return data, places
+                return data, runs
         # one record is in pieces: put them together, and all in a buffer of their own
-        records = [data[start : start + length] for start, length in places]
+        records = [
+            data[start : start + length]
+            for at, length, stride, count in runs
+            for start in range(at, at + stride * count, stride)
+        ]
+        whole = len(records)
         self._feed(data, offset, records)
-        if len(records) == len(places):
-            return data, places
-        ends = accumulate(map(len, records))
-        return b"".join(records), [(end - len(r), len(r)) for end, r in zip(ends, records, strict=True)]
+        if len(records) == whole:
+            return data, runs
+        return b"".join(records), _runs(records)
 
     def feed(self, data: bytes) -> list[bytes]:
         """The same, each record as bytes of its own."""
@@ -142,3 +150,24 @@ class Deframer:
                 self._whole = True
                 break
         return offset
+
+
+def _alike(data: bytes, offset: int, stride: int) -> int:
+    """How many records one behind the other, all whole, have the header that stands at `offset`. Each byte of
+    the header is a column, in which equal ones are counted at once."""
+    count = (len(data) - offset) // stride
+    for at in range(offset, offset + 4):
+        column = data[at : offset + count * stride : stride]
+        count = len(column) - len(column.lstrip(column[:1]))
+    return count
+
+
+def _runs(records: list[bytes]) -> list[Run]:
+    """Where records stand that were joined."""
+    runs: list[Run] = []
+    at = 0
+    for size, alike in groupby(map(len, records)):
+        count = sum(1 for _ in alike)
+        runs.append((at, size, size, count))
+        at += size * count
+    return runs
