@@ -230,7 +230,7 @@ class DatagramPort:
             if driver.prompt is not None:
                 answers: list[bytes] = []
                 driver.stirred = False
-                driver.prompt.answer(memory, ((at, size),), origin, now, answers)
+                driver.prompt.answer(memory, [(at, size, 0, 1)], origin, now, answers)
                 if answers:
                     reply = answers[0]
             if reply is None:

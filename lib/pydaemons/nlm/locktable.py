@@ -41,13 +41,15 @@ class LockTable(Generic[O]):
     concerned. A granted *shared* lock may free as well, when its owner held the range exclusively before.
     """
 
-    __slots__ = ("_counts", "_entries", "_extra", "_group")
+    __slots__ = ("_counts", "_entries", "_extra", "_group", "_spare")
 
     def __init__(self) -> None:
         self._entries: dict[bytes, Row[O] | FewLocks[O] | ManyLocks[O]] = {}
         self._extra = 0  # held ranges beyond one per file: the path of a file's only lock counts nothing
         self._group: Callable[[O], Hashable] | None = None
         self._counts: Counter[Hashable] = Counter()
+        self._spare: ManyLocks[O] | None = None
+        """An index of a file that has no locks any more, for the next one that needs one at once."""
 
     def __len__(self) -> int:
         return len(self._entries) + self._extra
@@ -157,7 +159,8 @@ class LockTable(Generic[O]):
             if entry is None:
                 self._extra -= 1
             rows = (entry,) if isinstance(entry, tuple) else entry or ()
-            entry = self._entries[file] = ManyLocks(rows)
+            entry = self._entries[file] = ManyLocks(rows) if rows else self._spare or ManyLocks()
+            self._spare = None
         before = len(entry)
         taken = entry.write_each(owners, spans)
         if self._group is not None:
@@ -319,6 +322,8 @@ class LockTable(Generic[O]):
         if size == 0:
             self._extra += 1
             del self._entries[file]
+            if isinstance(entry, ManyLocks):
+                self._spare = entry
         elif size == 1:
             self._entries[file] = next(iter(entry))
         elif isinstance(entry, FewLocks):
