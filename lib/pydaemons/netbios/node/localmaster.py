@@ -13,7 +13,6 @@ from enum import Enum, auto
 
 from pydaemons.engine.effects import Level
 from pydaemons.engine.protocol import Now
-from pydaemons.engine.timers import Timers
 from pydaemons.netbios import browse
 from pydaemons.netbios.browse import ServerType
 from pydaemons.netbios.node import election
@@ -23,6 +22,7 @@ from pydaemons.netbios.node.browseground import Ground
 from pydaemons.netbios.node.browsesync import Fetches
 from pydaemons.netbios.node.election import Candidacy, Standing
 from pydaemons.netbios.node.events import BROWSER_IGNORED, BROWSER_ROLE
+from pydaemons.netbios.node.masterwatch import MasterWatch
 from pydaemons.netbios.node.names import Holding
 from pydaemons.netbios.node.names import State as NameState
 from pydaemons.netbios.node.serverlist import ServerList
@@ -89,13 +89,6 @@ NEXT = {
 }
 
 
-class Due(Enum):
-    """What a network's timers are for."""
-
-    LOOK = auto()
-    CLAIM = auto()
-
-
 class LocalMaster:
     """One network. `changed` is called when our office changed."""
 
@@ -130,9 +123,15 @@ class LocalMaster:
         self._ground = ground
         self._changed = changed
         self._announcer = Announcer(ground, subnet)
-        self._timers: Timers[Due] = Timers()
+        self._watch = MasterWatch(
+            ground,
+            subnet,
+            known=lambda: self.master_host,
+            busy=lambda: self.candidacy.state is not election.State.QUIET,
+            found=self._found,
+        )
+        self._claim_at: float | None = None
         self._claims = 0
-        self._looking = False
         self._provoked: float | None = None
 
     # ---- life
@@ -142,10 +141,10 @@ class LocalMaster:
         ground = self._ground
         self._announcer.begin(now.mono, is_master=False)
         if ground.settings.browsing.preferred_master and ground.settings.browsing.local_master:
-            self._timers.set(Due.LOOK, now.mono + FIRST_LOOK[1] + OFFICE_WITHIN[1])
+            self._watch.look(now.mono + FIRST_LOOK[1] + OFFICE_WITHIN[1])
             self.candidacy.call(STAND_AT_START, now)
         else:
-            self._timers.set(Due.LOOK, now.mono + ground.entropy.uniform(*FIRST_LOOK))
+            self._watch.look(now.mono + ground.entropy.uniform(*FIRST_LOOK))
 
     def reconfigured(self, now: Now) -> None:
         """Comment, type, level or the wish to be master may have changed."""
@@ -168,8 +167,8 @@ class LocalMaster:
         if is_master:
             self._ground.send(self.subnet, election.NOBODY, self._ground.election_wire)
         self.candidacy.withdraw()
-        for due in Due:
-            self._timers.cancel(due)
+        self._watch.stop()
+        self._claim_at = None
 
     def wanted(self) -> tuple[OwnName, ...]:
         """The names the office needs."""
@@ -256,7 +255,7 @@ class LocalMaster:
             self._claims += 1
             announced = self.master and self.master_host == holding.rival
             if self.role is Role.TAKING and self._claims < CLAIMS and not announced:
-                self._timers.set(Due.CLAIM, now.mono + CLAIM_AGAIN)
+                self._claim_at = now.mono + CLAIM_AGAIN
             else:
                 self.master_host = holding.rival
                 self._step(Event.REFUSED, now)
@@ -288,12 +287,10 @@ class LocalMaster:
         self.candidacy.tick(now)
         self.backup.tick(now)
         self._announcer.tick(now, self.type(offices))
-        for due in self._timers.due(now.mono):
-            match due:
-                case Due.LOOK:
-                    self._look(now)
-                case Due.CLAIM:
-                    self._claim(now)
+        self._watch.tick(now)
+        if self._claim_at is not None and now.mono >= self._claim_at:
+            self._claim_at = None
+            self._claim(now)
 
     def deadline(self) -> float | None:
         """When `tick` is wanted."""
@@ -301,7 +298,8 @@ class LocalMaster:
             self.candidacy.deadline(),
             self.backup.deadline(),
             self._announcer.deadline(),
-            self._timers.deadline(),
+            self._watch.deadline(),
+            self._claim_at,
         )
         return min((at for at in times if at is not None), default=None)
 
@@ -346,30 +344,10 @@ class LocalMaster:
 
     def _look_later(self, now: Now) -> None:
         """Somebody else shall be master: does it come to that?"""
-        self._timers.set(Due.LOOK, now.mono + self._ground.entropy.uniform(*OFFICE_WITHIN))
-
-    def _look(self, now: Now) -> None:
-        if self.role is not Role.POTENTIAL:
-            return
-        pause = self._ground.tunables.master_check * self._ground.entropy.uniform(0.9, 1.1)
-        self._timers.set(Due.LOOK, now.mono + pause)
-        if self.candidacy.state is not election.State.QUIET or self._looking:
-            return
-        self._looking = True
-        wire = self._ground.master_wire
-        if self.master_host and not self._ground.subnets.is_own(self.master_host):
-            self._ground.ask_host(self.master_host, wire, now, self._seen)
-        else:
-            self._ground.ask_network(self.subnet, wire, now, self._found)
-
-    def _seen(self, hosts: tuple[str, ...], now: Now) -> None:
-        if hosts or self.role is not Role.POTENTIAL:
-            self._looking = False
-            return
-        self._ground.ask_network(self.subnet, self._ground.master_wire, now, self._found)
+        self._watch.look(now.mono + self._ground.entropy.uniform(*OFFICE_WITHIN))
 
     def _found(self, hosts: tuple[str, ...], now: Now) -> None:
-        self._looking = False
+        """Who answers for the office now that the master we knew does not."""
         if self.role is not Role.POTENTIAL:
             return
         if hosts:
@@ -399,10 +377,11 @@ class LocalMaster:
             return
         ground, shown = self._ground, self.subnet.interface.name
         self.since = now.wall
-        self._timers.cancel(Due.CLAIM)
+        self._claim_at = None
         match self.role:
             case Role.TAKING:
                 self._claims = 0
+                self._watch.stop()
             case Role.MASTER:
                 self._take_office(now)
             case Role.POTENTIAL:
