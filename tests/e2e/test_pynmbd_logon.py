@@ -5,7 +5,6 @@ Active Directory."""
 from __future__ import annotations
 
 import socket
-import subprocess
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from hosts.holder import Process
 from hosts.lab import Host, Lab
 from hosts.netbios import SAMBA_FOLDERS, ctl, start_pynmbd
 from hosts.waiting import wait_for
+from hosts.wire import MALFORMED, frames
 from pydaemons.netbios import logon
 from pydaemons.netbios.logon import NtVersion, SamAnswerEx, SamRequest
 from pydaemons.netbios.mailslot import NETLOGON
@@ -64,7 +64,7 @@ def domain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Domain]:
         yield Domain(lab, pynmbd, capture.path)
         file = capture.finish()
         assert len(shown(file, "smb_netlogon")) >= 10
-        assert shown(file, "_ws.malformed || _ws.expert.severity >= error") == []
+        assert shown(file, MALFORMED) == []
 
 
 def own_accounts(host: Host) -> None:
@@ -76,14 +76,7 @@ def own_accounts(host: Host) -> None:
 
 def shown(file: Path, wanted: str) -> list[str]:
     """Frames of h1 that tshark shows under this filter."""
-    done = subprocess.run(
-        ["tshark", "-r", str(file), "-Y", f"ip.src == 10.97.0.1 && ({wanted})"],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
-    return done.stdout.splitlines()
+    return frames(file, f"ip.src == 10.97.0.1 && ({wanted})")
 
 
 @pytest.mark.parametrize("test", ["netlogon", "netlogon2", "ntlogon"])

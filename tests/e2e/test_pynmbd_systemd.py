@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import re
 import socket
-import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +18,7 @@ from hosts.machine import SystemdHost
 from hosts.netbios import CHECKOUT, ask
 from hosts.strict import be_strict, violations
 from hosts.waiting import wait_for
+from hosts.wire import frames
 from pydaemons.netbios import nspacket
 from pydaemons.netbios.mailslot import BROWSE
 
@@ -104,20 +104,8 @@ def test_a_restart_loses_no_query_and_says_nothing_on_the_network(
     assert machine.show("pynmbd", "MainPID") != pid
     assert answered == asked > 0
     assert names(machine).count('"owned"') == 5
-    seen = subprocess.run(
-        [
-            "tshark",
-            "-r",
-            capture.finish(),
-            "-Y",
-            f"nbns && ip.src == {lab.h1.address} && !nbns.flags.response",
-        ],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
-    assert seen.stdout == ""
+    requests = f"nbns && ip.src == {lab.h1.address} && !nbns.flags.response"
+    assert frames(capture.finish(), requests) == []
 
 
 def test_the_datagram_socket_goes_on_over_a_restart_too(lab: Lab, machine: SystemdHost) -> None:
