@@ -41,7 +41,7 @@ def test_the_table_begins_with_us(owners):
 
 
 def test_our_own_versions_go_on_from_the_highest_a_partner_saw(owners):
-    assert not owners.wanted([Owner(US, 40)], NOW)
+    owners.wanted([Owner(US, 40)], NOW)
     assert owners._db.next_version() == 41
     owners.wanted([Owner(US, 5)], NOW)
     assert owners._db.next_version() == 42
@@ -94,3 +94,11 @@ def test_records_long_unseen_are_asked_for_again_and_looked_for_once_an_hour(own
     assert not owners.wanted([Owner(THEM, 3)], NOW)
     later = Now(NOW.mono + VERIFIED_FOR, NOW.wall + VERIFIED_FOR)
     assert list(owners.wanted([Owner(THEM, 3)], later)) == [Owner(THEM, 3, 0)]
+
+
+def test_our_own_names_are_asked_for_while_we_have_nothing_and_only_then(owners):
+    assert list(owners.wanted([Owner(US, 40)], NOW)) == [Owner(US, 40, 0)]
+    assert not owners.wanted([Owner(US, 0)], NOW), "the partner has none either"
+    owners.recovered()
+    assert not owners.wanted([Owner(US, 40)], NOW)
+    assert owners.table() == [Owner(US, 40)], "they are no replicas of somebody"

@@ -807,3 +807,59 @@ def test_whatever_breaks_meanwhile_all_servers_know_all_names_in_the_end(seed: i
         assert [site.find(at, text) for at in (A, B, C)] == [[homes[text]]] * 3
     tables = [station.node.replication.table() for station in site.stations.values()]
     assert sorted(tables[0]) == sorted(tables[1]) == sorted(tables[2])
+
+
+def test_a_server_that_lost_its_database_has_its_names_back_from_a_partner():
+    site = two()
+    site.register(A, "FILES#20", "10.0.1.77")
+    site.register(A, "OFFICE#1c", "10.0.1.77", flags=GROUP | NODE_H)
+    site.register(A, "OFFICE#1c", "10.0.1.78", flags=GROUP | NODE_H)
+    site.register(A, "GONE#20", "10.0.1.79")
+    site.ether.run(10)
+    before = site.record(A, "FILES#20").version
+    assert site.stations[A].node.wins.delete(wire("GONE#20"), site.ether.now)
+    site.ether.tell(site.stations[A], None)
+    site.register(A, "OTHER#20", "10.0.1.80")
+    site.ether.run(10)
+    site.ether.remove(site.stations[A])
+    site.wires.break_all()
+    site.stations[A] = site.ether.add(settings("W1", B), A)
+    site.ether.run(120)
+    assert site.find(A, "FILES#20") == site.find(B, "FILES#20") == ["10.0.1.77"]
+    assert set(site.find(A, "OFFICE#1c")) == {"10.0.1.77", "10.0.1.78"}
+    assert site.find(A, "GONE#20") == 3
+    record = site.record(A, "FILES#20")
+    assert (record.owner, record.kind) == (LOCAL, RecordKind.UNIQUE)
+    assert record.version > before
+    assert site.record(B, "FILES#20").version == record.version, "and partners hear that it is alive"
+    assert any("3 names of ours are back, from 10.0.2.1" in line for line in site.stations[A].logs)
+    site.ether.run(6 * DAY + 3600)
+    assert site.find(A, "FILES#20") == 3, "nobody refreshed it"
+
+
+def test_what_was_registered_since_the_loss_counts_more_than_what_a_partner_remembers():
+    site = two()
+    site.register(A, "FILES#20", "10.0.1.77")
+    site.ether.run(10)
+    site.ether.remove(site.stations[A])
+    site.wires.break_all()
+    site.wires.cut.add(B)
+    site.stations[A] = site.ether.add(settings("W1", B), A)
+    site.register(A, "FILES#20", "10.0.1.99")
+    site.wires.cut.clear()
+    site.ether.run(200)
+    assert site.find(A, "FILES#20") == site.find(B, "FILES#20") == ["10.0.1.99"]
+
+
+def test_a_server_with_its_database_takes_no_names_of_its_own_from_partners():
+    site = Site((A, (B,)))
+    site.register(A, "FILES#20", "10.0.1.77")
+    station = site.stations[A]
+    site.ether.run(10)
+    site.ether.remove(station)
+    db = WinsDb()
+    db.load(dict(station.stored))
+    site.stations[A] = site.ether.add(settings("W1", B), A, db=db)
+    client, say = associated(site)
+    say(winsra.pack(winsra.replication(Command.UPDATE, 0, (Owner(packed(A), 1 << 60),))))
+    assert winsra.unpack(client.got[-1]).kind == Kind.STOP

@@ -51,6 +51,8 @@ class Owners:
                 continue
             if owner.address == self.address:
                 self._db.outnumber(owner.highest)
+                if self._db.empty_handed and owner.highest:
+                    wanted.append(owner._replace(lowest=0))  # the partner has what we lost
             elif not int.from_bytes(owner.address, "big") or owner.address[0] >= 224:
                 continue
             elif (missing := self.missing(owner)) is not None:
@@ -68,6 +70,10 @@ class Owners:
     def reached(self, owner: Owner) -> None:
         """Its names were taken; `settle` makes them known."""
         self._reached[owner.address] = max(owner.highest, self._reached.get(owner.address, 0))
+
+    def recovered(self) -> None:
+        """Names of ours that a partner had are here again."""
+        self._db.empty_handed = False
 
     def settle(self, disputed: Mapping[bytes, int]) -> bool:
         """`disputed`: owner -> lowest version a host is still asked about. Is anything left to settle?"""

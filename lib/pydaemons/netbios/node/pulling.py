@@ -106,6 +106,9 @@ class Pulling:
 
     def _take(self, link: Link, data: bytes) -> Job:
         replicas, owner = self._replicas, link.asked
+        if owner.address == self._owners.address:
+            yield from self._recover(link, data)
+            return
         left_out = replicas.left_out
         try:
             for number, told in enumerate(winsra.names_in(data), 1):
@@ -122,6 +125,19 @@ class Pulling:
             self._owners.reached(owner)
             if self._owners.settle(replicas.disputed()):
                 self._look_at = self._now.mono + ASK_AFTER
+        if link in self._links:
+            self._next(link, self._now)
+
+    def _recover(self, link: Link, data: bytes) -> Job:
+        """Take names of our own that we had before we lost our database."""
+        recovered = 0
+        for number, told in enumerate(winsra.names_in(data), 1):
+            recovered += self._replicas.recover(told, self._now)
+            if number % SLICE == 0:
+                yield
+        self._owners.recovered()
+        if recovered:
+            self._log(Level.NOTICE, f"WINS: {recovered} names of ours are back, from {link.host}")
         if link in self._links:
             self._next(link, self._now)
 

@@ -118,6 +118,20 @@ class Replicas:
                 self._challenge(wire, held, replica)
                 return False
 
+    def recover(self, told: NameRecord, now: Now) -> bool:
+        """A record of our own as a partner knows it, after we lost our database; is it of use? Nobody knows
+        how long its host may take to refresh it: at most so long as any."""
+        wire = name.key(told.name)
+        if told.state is not RecordState.ACTIVE or self._is_refused(wire) or self.db.find(wire) is not None:
+            return False
+        if len(self.db) >= self._tunables.max_names or not told.addresses:
+            return False
+        ends = int(now.wall) + self._tunables.max_wins_ttl
+        record = self._replica(told, LOCAL, now)
+        members = tuple(member._replace(expires=ends) for member in record.members)
+        self.db.keep(wire, record._replace(expires=ends, members=members, version=0))
+        return True
+
     def disputed(self) -> dict[bytes, int]:
         """Owner -> the lowest version of its replicas that hosts are still asked about."""
         found: dict[bytes, int] = {}

@@ -155,6 +155,8 @@ class WinsDb:
         self.by_version: dict[bytes, dict[int, bytes]] = {}
         """Owner -> version -> name, while versions are counted."""
         self.counting = False
+        self.empty_handed = False
+        """No name of ours had a number when counting began: a new server, or one that lost its database."""
         self._first = 1
         """The first version given by this process."""
         self._sweep: Iterator[bytes] | None = None
@@ -240,6 +242,7 @@ class WinsDb:
         given = max(self.highest.get(LOCAL, 0), *self.by_version.get(LOCAL, ()), 0)
         self.raise_version(LOCAL, max(given + LEFT_OUT if given else 0, int(wall) * A_SECOND))
         self._first = given + 1
+        self.empty_handed = not given
         for wire in others:
             self.put(wire, self.records[wire])
 
