@@ -103,3 +103,37 @@ def test_peaks_are_the_running_maximum_of_the_ends(seed):
             index.insert(start, start + dice.choice([1, 10, 100]), item)
         assert index._tops == [max(ends) for ends in index._ends]
         assert index._peaks == [max(index._tops[: n + 1]) for n in range(len(index._tops))]
+
+
+@pytest.mark.parametrize("load", [4, 60, 1000])
+@pytest.mark.parametrize("seed", range(10))
+def test_many_ranges_come_and_go_together_as_one_by_one(seed, load, monkeypatch):
+    monkeypatch.setattr(intervals, "LOAD", load)
+    dice = random.Random(seed)
+    items = [object() for _ in range(200)]
+    together, alone = Disjoint(), Disjoint()
+    known: dict[object, object] = {}
+    for turn in range(60):
+        chosen = dice.sample(items, dice.choice([1, 5, 40]))
+        if turn < 30 or dice.random() < 0.4:
+            spans = [(start, start + dice.randrange(1, 9)) for start in dice.sample(range(4000), len(chosen))]
+            expected = dict(known)
+            done = together.claim_each(chosen, spans, known)
+            for item, span in zip(chosen[:done], spans[:done], strict=True):
+                assert item not in expected and alone.claim(*span, item)
+                expected[item] = span
+            if done < len(chosen):
+                assert chosen[done] in expected or not alone.claim(*spans[done], chosen[done])
+        else:
+            spans = [known.get(item, (0, 1)) for item in chosen]
+            expected = dict(known)
+            done = together.remove_each(chosen, spans, known)
+            for item in chosen[:done]:
+                alone.remove(expected.pop(item)[0])
+            assert done == len(chosen) or chosen[done] not in expected
+        assert known == expected
+        assert list(together) == list(alone)
+        assert len(together) == len(alone) == len(known)
+    assert together.remove_each([*known], [*known.values()], known) == len(alone)
+    assert not known
+    assert not list(together)

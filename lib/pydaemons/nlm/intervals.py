@@ -9,12 +9,16 @@ ranges.py. Items are compared by identity, never by value.
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
-from typing import Generic, TypeVar
+from collections.abc import Iterator, Sequence
+from typing import Any, Generic, TypeAlias, TypeVar
 
-from pydaemons.nlm.ranges import LOAD
+from pydaemons.nlm.ranges import LOAD, Span
 
 T = TypeVar("T")
+
+Column: TypeAlias = "array[int] | list[int]"
+"""64-bit numbers. As long as there is one bucket, it is of lists: they are quicker, and the numbers in them
+belong to somebody else anyway, mostly."""
 
 
 class Disjoint(Generic[T]):
@@ -24,8 +28,8 @@ class Disjoint(Generic[T]):
 
     def __init__(self) -> None:
         self._firsts: list[int] = []
-        self._starts: list[array[int]] = []
-        self._ends: list[array[int]] = []
+        self._starts: list[Column] = []
+        self._ends: list[Column] = []
         self._items: list[list[T]] = []
         self.size = 0
         """How many ranges: the same as len(), without the call."""
@@ -51,8 +55,8 @@ class Disjoint(Generic[T]):
         firsts = self._firsts
         if not firsts:
             firsts.append(start)
-            self._starts.append(array("Q", (start,)))
-            self._ends.append(array("Q", (end,)))
+            self._starts.append([start])
+            self._ends.append([end])
             self._items.append([item])
             self.size += 1
             return True
@@ -75,6 +79,8 @@ class Disjoint(Generic[T]):
             firsts[b] = start
         if len(starts) > LOAD:
             half = LOAD // 2 if i < LOAD else LOAD  # an index that only grows at its end keeps full buckets
+            if isinstance(starts, list):
+                self._starts[b], self._ends[b] = array("Q", starts), array("Q", ends)
             firsts.insert(b + 1, starts[half])
             _split(self._starts, b, half)
             _split(self._ends, b, half)
@@ -82,6 +88,49 @@ class Disjoint(Generic[T]):
             self._items[b] = items[:half]
             self._items.insert(b + 1, items[half:])
         return True
+
+    def claim_each(self, items: Sequence[T], spans: Sequence[Span], known: dict[T, Any]) -> int:
+        """Claim ranges one after the other, each for an item that is not in `known` and is then, with its
+        range. How many, up to the first of which one or the other cannot be."""
+        done = 0
+        if len(self._firsts) <= 1 and self.size + len(items) <= LOAD:  # as `claim`, without calling it
+            starts, ends, bucket = self._bucket()
+            size = before = self.size
+            for item, span in zip(items, spans, strict=True):
+                start, end = span
+                i = bisect_right(starts, start)
+                if item in known or (i and ends[i - 1] > start) or (i < size and starts[i] < end):
+                    break
+                starts.insert(i, start)
+                ends.insert(i, end)
+                bucket.insert(i, item)
+                known[item] = span
+                size += 1
+            self._settle(size)
+            return size - before
+        for item, span in zip(items, spans, strict=True):
+            if item in known or not self.claim(*span, item):
+                break
+            known[item] = span
+            done += 1
+        return done
+
+    def _bucket(self) -> tuple[Column, Column, list[T]]:
+        """The columns of the only bucket, which may be empty until `_settle`."""
+        if not self._firsts:
+            self._firsts.append(0)
+            self._starts.append([])
+            self._ends.append([])
+            self._items.append([])
+        return self._starts[0], self._ends[0], self._items[0]
+
+    def _settle(self, size: int) -> None:
+        """So many ranges are in the only bucket now."""
+        self.size = size
+        if size:
+            self._firsts[0] = self._starts[0][0]
+        else:
+            self.clear()
 
     def insert(self, start: int, end: int, item: T) -> None:
         """The same where nothing is known to be."""
@@ -101,6 +150,28 @@ class Disjoint(Generic[T]):
         del starts[i], self._ends[b][i], self._items[b][i]
         if i == 0:
             firsts[b] = starts[0]
+
+    def remove_each(self, items: Sequence[T], spans: Sequence[Span], known: dict[T, Any]) -> int:
+        """The reverse of `claim_each`. How many, up to the first item that `known` has with another range."""
+        done = 0
+        if len(self._firsts) == 1:  # as `remove`, without calling it
+            starts, ends, bucket = self._bucket()
+            for item, span in zip(items, spans, strict=True):
+                if known.get(item) != span:
+                    break
+                del known[item]
+                i = bisect_left(starts, span[0])
+                del starts[i], ends[i], bucket[i]
+                done += 1
+            self._settle(self.size - done)
+            return done
+        for item, span in zip(items, spans, strict=True):
+            if known.get(item) != span:
+                break
+            del known[item]
+            self.remove(span[0])
+            done += 1
+        return done
 
     def find_other(self, start: int, end: int, mine: T | None) -> tuple[T, int, int] | None:
         """The first range that overlaps [start, end) and whose item is not `mine`."""
@@ -159,8 +230,8 @@ class Overlapping(Generic[T]):
 
     def __init__(self) -> None:
         self._firsts: list[tuple[int, int]] = []
-        self._starts: list[array[int]] = []
-        self._ends: list[array[int]] = []
+        self._starts: list[Column] = []
+        self._ends: list[Column] = []
         self._items: list[list[T]] = []
         self._tops: list[int] = []
         self._peaks: list[int] = []
@@ -281,14 +352,12 @@ class Overlapping(Generic[T]):
         self._peaks.insert(b, max(before, self._tops[b]))
 
 
-def _split(columns: "list[array[int]]", b: int, half: int) -> None:
+def _split(columns: "list[Column]", b: int, half: int) -> None:
     column = columns[b]
     columns[b] = column[:half]
     columns.insert(b + 1, column[half:])
 
 
-def _rows(
-    items: list[list[T]], starts: "list[array[int]]", ends: "list[array[int]]"
-) -> Iterator[tuple[T, int, int]]:
+def _rows(items: list[list[T]], starts: "list[Column]", ends: "list[Column]") -> Iterator[tuple[T, int, int]]:
     for bucket in zip(items, starts, ends, strict=True):
         yield from zip(*bucket, strict=True)

@@ -267,29 +267,14 @@ class ManyLocks(Generic[O]):
         where nobody has any. How many were taken."""
         if self.shared.size:
             return 0
-        writers, claim = self.writers, self.written.claim
-        taken = 0
-        for owner, span in zip(owners, spans, strict=True):
-            if owner in writers or not claim(*span, owner):
-                break
-            writers[owner] = span
-            taken += 1
-        return taken
+        return self.written.claim_each(owners, spans, self.writers)
 
     def unwrite_each(self, owners: Sequence[O], spans: Sequence[Span]) -> int:
         """Free exclusive locks one after the other, as long as that is easy: each the only one of its owner,
         and all of it. How many were freed."""
         if self.shared.size:
             return 0
-        writers, remove = self.writers, self.written.remove
-        freed = 0
-        for owner, span in zip(owners, spans, strict=True):
-            if writers.get(owner) != span:
-                break
-            del writers[owner]
-            remove(span[0])
-            freed += 1
-        return freed
+        return self.written.remove_each(owners, spans, self.writers)
 
     def unlock(self, owner: O, start: int, end: int) -> bool:
         """Free what `owner` holds of [start, end); False if that was nothing."""
