@@ -13,7 +13,7 @@ from fakes.network import Clock, Origins
 from hosts.rx import ClientCall
 from pydaemons.engine.effects import Reply
 from pydaemons.rx.call import WAIT, Read
-from pydaemons.rx.calls import Limits
+from pydaemons.rx.crowd import Limits
 from pydaemons.rx.endpoint import Endpoint
 from pydaemons.rx.packet import Failure
 from pydaemons.rx.security import Null

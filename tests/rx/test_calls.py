@@ -8,7 +8,7 @@ import pytest
 from fakes.rxnet import DOWNLOAD, ECHO, QUICK, REFUSE, SLOW, UPLOAD, WRONG, Network, content
 from hosts import rx
 from pydaemons.rx.call import Brief, State
-from pydaemons.rx.calls import Limits
+from pydaemons.rx.crowd import Limits
 
 EPOCH, CID = 0x80000001, 4
 

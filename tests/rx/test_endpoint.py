@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fakes.rxnet import DOWNLOAD, ECHO, QUICK, REFUSE, SLOW, UPLOAD, Network, content
 from hosts import rx
-from pydaemons.rx.calls import Limits
+from pydaemons.rx.crowd import Limits
 
 EPOCH = 0x80000001
 
@@ -231,14 +231,14 @@ def test_mutated_packets_make_neither_trouble_nor_memory_nor_traffic() -> None:
             net.clock.pass_(0.2)
             net.tick()
         assert len(net.endpoint) <= 50 and len(net.endpoint._calls.timers) <= 200
-        assert net.endpoint._calls._running <= 20
+        assert len(net.endpoint._calls.crowd) <= 20
         assert net.bytes_out - before < 20_000
     assert net.bytes_out <= 3 * net.bytes_in
     for _ in range(40):
         net.clock.pass_(4.0)
         net.tick()
-    assert len(net.endpoint) == 0 and net.endpoint._calls._running == 0
-    assert not net.endpoint._calls._partial and not net.endpoint._calls._of_host
+    assert len(net.endpoint) == 0 and len(net.endpoint._calls.crowd) == 0
+    assert not net.endpoint._calls.crowd._coming and not net.endpoint._calls.crowd._hosts
 
 
 def established(net: Network, data: bytes, known: set[object]) -> bool:

@@ -23,7 +23,7 @@ from pydaemons.engine.effects import Effect
 from pydaemons.engine.entropy import Entropy
 from pydaemons.engine.protocol import Now, Origin
 from pydaemons.rx.call import WAIT, Body, Call, Outcome, Read
-from pydaemons.rx.calls import Limits
+from pydaemons.rx.crowd import Limits
 from pydaemons.rx.endpoint import Endpoint
 from pydaemons.rx.packet import Failure
 from pydaemons.rx.security import NONE, Null

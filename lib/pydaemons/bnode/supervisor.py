@@ -141,10 +141,7 @@ class Supervisor:
                     self.release(bnode, now)
             case AccessSeen():
                 self.too_open = tuple(event.too_open)
-                for sentence in self.too_open:
-                    self.out.log(Level.WARNING, sentence)
-                word = "not " if self.too_open else ""
-                self.out.log(Level.INFO, f"Server directory access is {word}okay")
+                upkeep.tell_access(self.too_open, self.out)
             case CoresSeen():
                 upkeep.note_cores(self._roster, event.names)
             case BinariesSeen():

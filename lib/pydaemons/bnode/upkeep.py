@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the disk tells about bnodes: programs newer than their processes, and core files."""
+"""What the disk tells: programs newer than their processes, core files, folders too open."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from collections.abc import Iterable, Mapping
 from pydaemons.bnode.folders import Site
 from pydaemons.bnode.kinds import words_of
 from pydaemons.bnode.model import Bnode, Goal, core_name
+from pydaemons.bnode.outbox import Outbox
 from pydaemons.bnode.tunables import BosTunables
+from pydaemons.engine.effects import Level
 
 
 def programs(bnodes: Iterable[Bnode], site: Site, tunables: BosTunables) -> frozenset[str]:
@@ -45,3 +47,11 @@ def note_cores(bnodes: Iterable[Bnode], names: frozenset[str]) -> None:
 
 def _is_core(name: str, core: str) -> bool:
     return name == core or (name.startswith(core + ".") and name[len(core) + 1 :].isdigit())
+
+
+def tell_access(too_open: Iterable[str], out: Outbox) -> None:
+    """A sentence for each of the server's folders that others may do too much with, and the peer's."""
+    sentences = list(too_open)
+    for sentence in sentences:
+        out.log(Level.WARNING, sentence)
+    out.log(Level.INFO, f"Server directory access is {'not ' if sentences else ''}okay")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from pydaemons.engine.effects import Effect, Reply
@@ -31,6 +30,7 @@ from pydaemons.rx.call import (
     State,
 )
 from pydaemons.rx.connection import WANT_ANSWER, Connection
+from pydaemons.rx.crowd import Crowd, Limits
 from pydaemons.rx.packet import (
     CHANNEL_MASK,
     HEADER_SIZE,
@@ -56,20 +56,6 @@ ALL_OF_ONE = (2).to_bytes(4, "big")
 """The `first` of an acknowledgement of an answer of one packet."""
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What others may make of us."""
-
-    connections: int = 1024
-    calls: int = 256
-    """under way at a time"""
-    calls_of_host: int = 64
-    request: int = 64 << 10
-    """bytes of a request that is taken whole"""
-    idle: float = 60.0
-    """seconds after which a connection without calls, and its last answers, are forgotten"""
-
-
 class Calls:
     """Calls under way, and their timers."""
 
@@ -80,31 +66,24 @@ class Calls:
         self.out: list[Effect] = []
         """datagrams to send"""
         self._services = services
-        self._limits = limits
         self._counts = counts
-        self._running = 0
-        self._of_host: Counter[str] = Counter()
-        """calls under way"""
-        self._partial: dict[Call, None] = {}
-        """calls whose request has begun to come, the one that nothing came for longest first"""
+        self._largest = limits.request
+        self.crowd = Crowd(limits)
 
     # -- beginning and end
 
     def begin(self, connection: Connection, channel: int, number: int, now: Now) -> Call | None:
-        """A new call; None when there are too many under way. Requests that never become complete make room:
-        they cost whoever sends them nothing, and may come from anybody."""
+        """A new call; None when there are too many under way."""
         host = connection.origin.peer.host
-        limits = self._limits
-        if self._running >= limits.calls or self._of_host[host] >= limits.calls_of_host:
-            victim = next(iter(self._partial), None)
-            if victim is None or (self._running < limits.calls and victim.host != host):
+        if self.crowd.full(host):
+            victim = self.crowd.find_victim(host)
+            if victim is None:
                 self._counts["too many calls"] += 1
                 return None
             self._counts["never complete"] += 1
             self.end(victim, State.DONE, now)
         call = Call(connection, channel, number, host=host, mono=now.mono)
-        self._running += 1
-        self._of_host[host] += 1
+        self.crowd.enter(call)
         self._counts["calls"] += 1
         return call
 
@@ -161,7 +140,7 @@ class Calls:
             self.timers.cancel(call)
             return
         if call.state in RUNNING:
-            self._rest(call)
+            self.crowd.leave(call)
             if call.state is State.WORKING:
                 self.ended(call, now)
         if call.body is not None:
@@ -182,19 +161,6 @@ class Calls:
             if call.wanted:  # the client may have had to stop meanwhile
                 self.ack(call, Reason.DELAY, 0)
             self.arm(call)
-
-    def _wait_for_request(self, call: Call) -> None:
-        """More of it is needed; the client had its say just now."""
-        self._partial.pop(call, None)
-        self._partial[call] = None
-
-    def _rest(self, call: Call) -> None:
-        """One less under way."""
-        self._running -= 1
-        self._of_host[call.host] -= 1
-        if self._of_host[call.host] <= 0:
-            del self._of_host[call.host]
-        self._partial.pop(call, None)
 
     # -- what comes
 
@@ -260,12 +226,12 @@ class Calls:
                 self._run(call, None, now)
                 return
         if not receiver.complete:
-            self._wait_for_request(call)
-            receiver.swallow(self._limits.request)
-            if receiver.available > self._limits.request:
+            self.crowd.wait(call)
+            receiver.swallow(self._largest)
+            if receiver.available > self._largest:
                 self._finish(call, Failure.SERVER_UNMARSHAL, now)
             return
-        self._partial.pop(call, None)
+        self.crowd.come(call)
         request = receiver.read(receiver.available)
         procedure = int.from_bytes(request[:4], "big")
         if len(request) < 4:
@@ -292,7 +258,7 @@ class Calls:
                         self._finish(call, Failure.SERVER_UNMARSHAL, now)
                     else:
                         receiver.swallow(call.wanted)
-                        self._wait_for_request(call)
+                        self.crowd.wait(call)
                         self.flush(call, now)
                     return
                 value, call.wanted = receiver.read(call.wanted), 0
@@ -308,7 +274,7 @@ class Calls:
             if isinstance(step, Read):
                 call.wanted = step.size
             elif step is WAIT:
-                self._partial.pop(call, None)
+                self.crowd.come(call)
                 call.state = State.WORKING
                 call.ping_at = now.mono + KEEPALIVE
                 self.flush(call, now)
@@ -330,7 +296,7 @@ class Calls:
             self.end(call, State.ABORTED, now)
             self.send(connection, connection.packet(Type.ABORT, call, pack_code(call.code)))
             return
-        self._rest(call)
+        self.crowd.leave(call)
         call.state, call.body, call.ack_at = State.SENDING, None, None
         if isinstance(outcome, bytes):
             call.sender.write(outcome)

@@ -15,8 +15,9 @@ from pydaemons.engine.effects import Effect, Reply
 from pydaemons.engine.entropy import Entropy
 from pydaemons.engine.protocol import Now, Origin
 from pydaemons.rx.call import ABORTED, DONE, Brief, Call, Service, State
-from pydaemons.rx.calls import Calls, Limits
+from pydaemons.rx.calls import Calls
 from pydaemons.rx.connection import FIRST_SERIAL_BITS, Connection, Key
+from pydaemons.rx.crowd import Limits
 from pydaemons.rx.packet import (
     CHANNEL_MASK,
     EPOCH_ALONE,
