@@ -187,7 +187,9 @@ class Systemd:
         try:
             orders.popleft()(bus)
             while orders and time() < end:
-                orders.popleft()(bus)
+                self._pump()  # systemd is busy with the last one; what it has said is not to pile up
+                if orders:
+                    orders.popleft()(bus)
         except DBusBaseError as error:
             self._lost(error)
             return
