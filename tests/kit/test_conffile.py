@@ -81,6 +81,9 @@ def test_a_missing_file_matters_only_when_somebody_named_it(tmp_path: Path) -> N
     resolved = load(SampleConfiguration(), missing, sysroot=str(tmp_path), required=True)
     assert [str(p) for p in resolved.problems] == [f"{missing}: cannot be read: No such file or directory"]
     assert resolved.fatal
+    resolved = load(SampleConfiguration(), str(tmp_path), sysroot=str(tmp_path), required=True)
+    assert [str(p) for p in resolved.problems] == [f"{tmp_path}: cannot be read: Is a directory"]
+    assert resolved.fatal
 
 
 def test_problems_of_all_files_and_options_are_told_together(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def test_nmbds_options_are_understood():
     arguments = parse_arguments(PynmbdDaemon(), words)
     assert (arguments.config, arguments.port, arguments.hosts, arguments.debug) == (
         "/f",
-        "5137",
+        5137,
         "/lmhosts",
         True,
     )
@@ -48,12 +48,22 @@ def test_nmbds_options_are_understood():
     assert parse_arguments(PynmbdDaemon(), ["--config", "/f"]).config == "/f"
 
 
-def test_a_wrong_option_is_shown_with_the_usage(capsys):
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        (["--nonsense"], "--nonsense"),
+        (["-p", "65536"], "'65536' is no port"),
+        (["-p", "netbios-ns"], "'netbios-ns' is no port"),
+        (["-p", "0"], "'0' is no port"),
+        (["-d", "much"], "'much' is no level"),
+    ],
+)
+def test_a_wrong_option_is_shown_with_the_usage(words, shown, capsys):
     with pytest.raises(SystemExit) as left:
-        parse_arguments(PynmbdDaemon(), ["--nonsense"])
+        parse_arguments(PynmbdDaemon(), words)
     assert left.value.code == 2
     said = capsys.readouterr().err
-    assert "--nonsense" in said
+    assert shown in said
     assert "usage: pynmbd" in said
 
 

@@ -61,6 +61,13 @@ def test_what_is_not_ours_is_passed_over_and_what_is_not_done_is_said():
     }
 
 
+def test_what_is_not_done_is_said_only_where_somebody_asks_for_it():
+    defaults = "[global]\nclustering = No\ncluster addresses = \nnbt port = 137\n"
+    assert not smbconf.parse(defaults, "f").problems
+    asked = "[global]\nclustering = yes\ncluster addresses = 10.0.0.1\nnbt port = 5137\n"
+    assert [problem.where for problem in smbconf.parse(asked, "f").problems] == ["f:2", "f:3", "f:4"]
+
+
 def test_lines_before_the_first_section_belong_to_global():
     assert values("workgroup = EARLY\n") == {"workgroup": "EARLY"}
 

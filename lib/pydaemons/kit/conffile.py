@@ -86,11 +86,9 @@ def _read(
             if S_ISCHR(os.fstat(stream.fileno()).st_mode):
                 return ""  # a link to /dev/null masks a vendor's file
             return stream.read().decode("utf-8", "surrogateescape")
-    except FileNotFoundError as error:
+    except (FileNotFoundError, IsADirectoryError) as error:
         if required:
             problems.append(Problem(file, "", f"cannot be read: {error.strerror}", "", severity))
-    except IsADirectoryError:
-        pass
     except OSError as error:
         problems.append(Problem(file, "", f"cannot be read: {error.strerror}", "", severity))
     return ""

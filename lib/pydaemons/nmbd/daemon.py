@@ -93,7 +93,7 @@ class PynmbdDaemon(Daemon):
         add("-S", "--log-stdout", action="store_true", help="log to stdout; only with -F or -i")
         add("--no-process-group", action="store_true", help="accepted: none is ever made")
         add("-H", "--hosts", metavar="FILE", help="lmhosts file")
-        add("-p", "--port", metavar="PORT", help="UDP port of the name service (137)")
+        add("-p", "--port", metavar="PORT", type=_port, help="UDP port of the name service (137)")
         add("--cache-dir", metavar="DIR", help="cache folder ($CACHE_DIRECTORY or /var/cache/pynmbd)")
         add("--pidfile", metavar="FILE", help="write the process id there while running")
         add("-d", "--debug", "--debuglevel", nargs="?", const="3", default="", metavar="LEVEL",
@@ -147,7 +147,8 @@ class PynmbdDaemon(Daemon):
         try:
             db.load(self._store.open())
         except OSError as error:
-            raise StartError(f"the WINS store cannot be had: {error}") from error
+            reason = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+            raise StartError(f"the WINS store cannot be had: {reason}") from error
         self.node = Node(
             node_settings,
             self.configuration.tunables,
@@ -402,6 +403,13 @@ class PynmbdDaemon(Daemon):
             loop.linger(tunables.busy_poll / 1e6)
         if "debug" in changed:
             self._shell.log.level = Level.DEBUG if tunables.debug else Level.INFO
+
+
+def _port(text: str) -> int:
+    """A UDP port."""
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port, want 1..65535")
+    return int(text)
 
 
 class _Level(argparse.Action):

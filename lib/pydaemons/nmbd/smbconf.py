@@ -65,13 +65,13 @@ TUNABLES = {
     "lminterval": "lm_interval",
 }
 """Parameters that are keys of net.netbios too."""
-UNSUPPORTED = frozenset(
-    (
-        "clusteraddresses",
-        "nbtport",
-    )
-)
-"""What nmbd would read: said, so that nobody waits for its effect."""
+UNSUPPORTED = {
+    "clusteraddresses": "",
+    "clustering": "no",
+    "nbtport": "137",
+}
+"""What Samba would read: said, so that nobody waits for its effect, unless the value is Samba's default, as
+`testparm -v` writes it into files."""
 INCLUDES = frozenset(("include", "configfile", "copy"))
 
 
@@ -149,7 +149,7 @@ def _parameter(
         items.append(Assignment("net.netbios", TUNABLES[spelled], value, where))
     elif spelled in ALIASES:
         items.append(Assignment(SECTION, ALIASES[spelled], value, where))
-    elif spelled in UNSUPPORTED:
+    elif spelled in UNSUPPORTED and value.lower() != UNSUPPORTED[spelled]:
         problems.append(
             Problem(where, key, "is not supported by this version of pynmbd", "", Severity.NOTICE)
         )
