@@ -239,11 +239,12 @@ def test_replication_is_shown_and_steered(served, capsys):
     assert run(served, "wins", "owners") == 0
     assert re.search(r"^10\.0\.0\.1 +[1-9]\d{14}5 +5  ours$", capsys.readouterr().out, re.MULTILINE)
     assert run(served, "wins", "list", "WINS#20") == 0
-    assert re.search(r" \[ours \d\]$", capsys.readouterr().out.strip())
+    assert re.search(r" \[ours \d+\]$", capsys.readouterr().out.strip())
     assert run(served, "wins", "pull") == run(served, "wins", "push", "10.0.0.3") == 0
     assert capsys.readouterr().out == "asked: 10.0.0.2\ntold: 10.0.0.3\n"
     for words in (("pull", "10.0.0.3"), ("push", "10.9.9.9"), ("forget", "10.9.9.9"), ("forget", "nobody")):
         assert run(served, "wins", *words) == 1
+    before = dict(served.node.db.highest)
     served.node.db.raise_version(b"\x0a\0\0\2", 7)
     assert run(served, "wins", "forget", "10.0.0.2") == 0
-    assert served.node.db.highest == {bytes(4): 5}
+    assert served.node.db.highest == before
