@@ -19,6 +19,10 @@ import pytest
         (["--file", "0a"], 2, 2),
         (["--all"], 4, 0),
         (["--client", "10.0.0.9"], 0, 3),
+        (["--server", "127.0.0.1"], 3, 1),
+        (["--server", "0:0::1"], 1, 2),
+        (["--server", "::1", "--client", "127.0.0.1"], 0, 3),
+        (["--server", "127.0.0.1", "--owner", "127.0.0.1:2"], 1, 2),
     ],
 )
 def test_release_frees_what_is_named_and_nothing_else(ctl, busy, words, freed, left):
@@ -71,6 +75,10 @@ def test_notify_tells_whom_it_told(ctl, server):
     assert ctl("notify", "--client", "10.0.0.2", "--json").json == {"notified": ["10.0.0.2"]}
     failed = ctl("notify", "--client", "10.0.0.3")
     assert (failed.status, failed.err) == (1, "pylockctl: notify: 10.0.0.3 is not monitored\n")
+
+
+def test_notify_tells_who_called_a_service_address_elsewhere(ctl, server):
+    assert ctl("notify", "--client", "10.0.0.3", "--server", "10.0.0.99").out == "10.0.0.3\n"
 
 
 def test_reload_passes_on_what_is_wrong(ctl, server):

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from fakes.locking import World
 from hosts import nlmcalls as nlm
 from hosts import rpc
-from pydaemons.cli.lockctl_graph import Waits, dot, edges, tree
+from pydaemons.cli.lockctl_graph import Waits, distinct, dot, edges, tree
 from pydaemons.nlm import views
 
 
@@ -48,6 +48,15 @@ def test_below_each_holder_stand_those_who_wait_for_it(world):
         "└─ 10.0.0.4:1 (host4) waits 0.0s for READ 0-9 of 61",
         "   └─ 10.0.0.5:1 (host5) waits 0.0s for WRITE 0-9 of 63",
     ]
+
+
+def test_owners_of_one_number_at_two_addresses_of_ours_are_not_taken_for_one(world):
+    two = world.clients["10.0.0.2"]
+    two.wait(fh=b"b", local="10.0.0.99")
+    shown = tree(Waits.of(distinct(rows(world))))
+    assert shown[0] == "10.0.0.2>10.0.0.1:1 (host2)"
+    assert "10.0.0.2>10.0.0.99:1 (host2) waits" in "\n".join(shown)
+    assert not any("circle" in line or "above" in line for line in shown[:4])
 
 
 def test_what_is_below_one_who_waits_for_two_is_shown_once(world):

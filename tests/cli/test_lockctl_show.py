@@ -78,10 +78,10 @@ def test_who_waits_is_listed_with_whom_it_waits_for(ctl, busy):
 
 def test_clients_are_listed_with_what_they_hold(ctl, busy):
     listed = rows(ctl("clients").out)
-    assert [row[:5] for row in listed] == [
-        ["CLIENT", "NAME", "LOCKS", "SHARES", "BLOCKED"],
-        ["127.0.0.1", "one", "2", "1", "0"],
-        ["::1", "six", "1", "0", "0"],
+    assert [row[:6] for row in listed] == [
+        ["CLIENT", "NAME", "SERVER", "LOCKS", "SHARES", "BLOCKED"],
+        ["127.0.0.1", "one", "127.0.0.1", "2", "1", "0"],
+        ["::1", "six", "::1", "1", "0", "0"],
     ]
     assert all(len(row) == len(listed[0]) for row in listed)
 
@@ -103,6 +103,7 @@ def test_json_of_tables_is_a_list_of_rows_with_the_names_of_the_views(ctl, busy)
         "length",
         "client",
         "name",
+        "server",
         "svid",
         "oh",
         "acknowledged",

@@ -320,6 +320,25 @@ def test_the_call_back_leaves_from_the_address_that_was_mounted(served):
     served.two.unmount("/other")
 
 
+def test_one_client_that_has_mounted_two_addresses_excludes_itself(served):
+    """To Linux these are two servers: it numbers the owners of locks anew and keeps no peace between them."""
+    path = "/twice" + served.path().removeprefix("/mnt")
+    served.server.add_address("10.97.0.98/24")
+    served.one.mount("10.97.0.98", served.export, where="/twice")
+    mine = path.replace("/twice", "/mnt")
+    with served.one.locker(mine) as here, served.one.locker(path) as there:
+        assert here.lock(0, 10)
+        assert not there.lock(5, 10)
+        assert there.test(0, 0) == "held w 0 10"
+        there.unlock(0, 0)
+        assert not there.lock(0, 0), "nobody frees another's lock"
+        there.lockw(0, 10)
+        served.wait_until_queued(there)
+        here.unlock(0, 10)
+        assert there.granted()
+    served.one.unmount("/twice")
+
+
 def test_processes_that_wait_for_each_other_are_told_of_the_deadlock(served, pair):
     one, two = pair
     assert one.lock(0, 1) and two.lock(1, 1)

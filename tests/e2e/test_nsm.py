@@ -149,6 +149,35 @@ def test_notices_leave_from_the_address_the_client_mounted(lab):
     assert monitor.wait()[2][0] == "10.97.0.99"
 
 
+def test_a_service_address_leaves_with_its_locks_and_is_announced_where_it_comes_to(lab):
+    """h1 gives 10.97.0.99 to h3; h2 has locks by it and by h1's own address."""
+    service, ctl = "10.97.0.99", peers.CHECKOUT / "bin" / "pylockctl"
+    lab.h1.add_address(f"{service}/24")
+    monitor = Monitor(lab.h2)
+    peers.start_pylockd(lab.h1, EMBEDDED)
+    peers.start_pylockd(lab.h3, EMBEDDED)
+    with nlm.Client(lab.h2, service, 4045) as by_service, client(lab, lab.h2) as by_own:
+        assert by_service.lock(HANDLE) == nlm.STATUS_GRANTED
+        assert by_own.lock(HANDLE) == nlm.STATUS_DENIED, "the same svid there is another process"
+        assert by_own.lock(HANDLE, offset=100) == nlm.STATUS_GRANTED
+        assert by_own.lock(HANDLE, block=True) == nlm.STATUS_BLOCKED
+        freed = lab.h1.run(ctl, "release", "--server", service, check=True).stdout
+        assert freed == "freed: 1\n"
+        assert by_own.lock(HANDLE, svid=2) == nlm.STATUS_DENIED, "who waited for it has it"
+        assert by_own.test(HANDLE, svid=2)[1].offset == 0
+        assert by_own.lock(HANDLE, offset=100, svid=2) == nlm.STATUS_DENIED, "what came by another is there"
+    lab.h1.run("ip", "address", "del", f"{service}/24", "dev", "net0", check=True)
+    lab.h3.add_address(f"{service}/24")
+    lab.h3.run(ctl, "grace", "start", check=True)
+    told = lab.h3.run(ctl, "notify", "--server", service, "--client", lab.h2.address, check=True).stdout
+    assert told == f"{lab.h2.address}\n"
+    name, _, source, flavour = monitor.wait()
+    assert (name, source[0], flavour) == ("h3", service, 0)
+    with nlm.Client(lab.h2, service, 4045) as by_service:
+        assert by_service.lock(HANDLE, svid=3) == nlm.STATUS_GRACE
+        assert by_service.lock(HANDLE, reclaim=True) == nlm.STATUS_GRANTED
+
+
 def test_nobody_monitored_is_nothing_lost(lab):
     server = peers.start_pylockd(lab.h1, EMBEDDED)
     before = (server.state_dir / "state").read_text()

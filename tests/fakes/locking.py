@@ -41,11 +41,13 @@ class Monitor:
         self.calls: list[tuple[str, str]] = []
         self.reports: list[tuple[bytes, int, bytes]] = []
 
-    def watch(self, address: str, name: bytes, now: Now, *, local: str | None = None, state: int = 0) -> None:
+    def watch(
+        self, address: str, name: bytes, now: Now, *, local: str, state: int = 0, resumed: bool = False
+    ) -> None:
         self.watched[address] = name
         self.calls.append(("watch", address))
 
-    def unwatch(self, address: str, now: Now) -> None:
+    def unwatch(self, address: str, now: Now, *, local: str) -> None:
         del self.watched[address]
         self.calls.append(("unwatch", address))
 

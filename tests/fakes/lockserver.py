@@ -142,7 +142,9 @@ class LockServer:
     def settle(self) -> None:
         self.driver.settle()
 
-    def notify(self, client: str | None) -> list[str]:
+    def notify(self, client: str | None, server: str | None) -> list[str]:
+        if client is not None and server is not None:
+            return [client]
         return [name for name in self.notified if client in (None, name)]
 
     # -- the thread

@@ -38,8 +38,8 @@ class Daemon:
     def settle(self) -> None:
         self.settled += 1
 
-    def notify(self, client: str | None) -> list[str]:
-        return [client or "everybody"]
+    def notify(self, client: str | None, server: str | None) -> list[str]:
+        return [client or server or "everybody"]
 
 
 @pytest.fixture
@@ -136,6 +136,9 @@ def test_blocked_requests_name_those_in_their_way(daemon: Daemon) -> None:
         ({"client": "10.0.0.2"}, 1),
         ({"client": "10.0.0.2", "svid": 2}, 2),
         ({"file": "61"}, 2),
+        ({"server": "10.0.0.1"}, 0),
+        ({"server": "10.0.0.99"}, 3),
+        ({"client": "10.0.0.2", "server": "10.0.0.1"}, 1),
         ({"all": True}, 0),
     ],
 )
@@ -151,7 +154,30 @@ def test_release_frees_what_is_named_and_nothing_else(
     assert daemon.settled == 1, "those who waited are told at once"
 
 
-@pytest.mark.parametrize("what", [{}, {"file": "xyz"}])
+def test_what_came_by_a_service_address_that_leaves_is_released_and_nothing_else(daemon: Daemon) -> None:
+    one, two = daemon.world.client(2), daemon.world.client(3)
+    one.lock(svid=1)
+    one.lock(svid=1, offset=100, local="10.0.0.99")
+    two.share(mode=3)
+    two.wait(offset=100)
+    assert ask(daemon, "Release", server="10.0.0.99") == {"freed": 1}
+    rows = ask(daemon, "Locks")["locks"]
+    assert {(row["client"], row["server"], row.get("offset")) for row in rows} == {
+        ("10.0.0.2", "10.0.0.1", 0),
+        ("10.0.0.3", "10.0.0.1", 100),
+        ("10.0.0.3", "10.0.0.1", None),
+    }
+
+
+def test_notify_takes_addresses_in_any_form(daemon: Daemon) -> None:
+    assert ask(daemon, "Notify", client="::ffff:10.0.0.2") == {"notified": ["10.0.0.2"]}
+    assert ask(daemon, "Notify", server="2001:db8:0::1") == {"notified": ["2001:db8::1"]}
+    for wrong in ({"client": "web1"}, {"server": "x"}):
+        with pytest.raises(ControlError, match="InvalidParameter"):
+            ask(daemon, "Notify", **wrong)
+
+
+@pytest.mark.parametrize("what", [{}, {"svid": 1}, {"file": "xyz"}])
 def test_release_of_nothing_in_particular_is_refused(daemon: Daemon, what: dict[str, object]) -> None:
     with pytest.raises(ControlError, match="InvalidParameter"):
         ask(daemon, "Release", **what)

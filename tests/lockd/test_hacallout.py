@@ -52,7 +52,7 @@ def test_a_client_is_told_of_once_and_when_it_goes():
     monitor = Announced(inner, lambda *words: calls.append(words))
     for _ in range(2):
         monitor.watch("192.0.2.7", b"client", NOW, local="192.0.2.1")
-    monitor.unwatch("192.0.2.7", NOW)
+    monitor.unwatch("192.0.2.7", NOW, local="192.0.2.1")
     monitor.watch("192.0.2.7", b"client", NOW, local="192.0.2.2")
     assert calls == [
         ("add-client", "192.0.2.7", "192.0.2.1"),
@@ -62,21 +62,25 @@ def test_a_client_is_told_of_once_and_when_it_goes():
     assert [call[0] for call in inner.calls] == ["watch", "watch", "unwatch", "watch"]
 
 
-def test_a_client_that_comes_to_another_address_is_told_of_again():
+def test_a_client_that_comes_to_several_addresses_is_told_of_at_each():
     calls: list[tuple[str, ...]] = []
     monitor = Announced(Monitor(), lambda *words: calls.append(words))
-    monitor.watch("192.0.2.7", b"", NOW, local="192.0.2.1")
-    monitor.watch("192.0.2.7", b"", NOW, local="192.0.2.2")
+    for _ in range(2):
+        monitor.watch("192.0.2.7", b"", NOW, local="192.0.2.1")
+        monitor.watch("192.0.2.7", b"", NOW, local="192.0.2.2")
     assert [call[2] for call in calls] == ["192.0.2.1", "192.0.2.2"]
+    monitor.unwatch("192.0.2.7", NOW, local="192.0.2.1")
+    assert calls[2:] == [("del-client", "192.0.2.7", "192.0.2.1")]
 
 
 def test_a_client_known_from_the_last_process_was_told_of():
     calls: list[tuple[str, ...]] = []
     monitor = Announced(Monitor(), lambda *words: calls.append(words))
-    monitor.watch("192.0.2.7", b"", NOW)
+    monitor.watch("192.0.2.7", b"", NOW, local="192.0.2.1", resumed=True)
+    monitor.watch("192.0.2.7", b"", NOW, local="192.0.2.1")
     assert calls == []
-    monitor.unwatch("192.0.2.7", NOW)
-    assert calls == [("del-client", "192.0.2.7", "")]
+    monitor.unwatch("192.0.2.7", NOW, local="192.0.2.1")
+    assert calls == [("del-client", "192.0.2.7", "192.0.2.1")]
 
 
 def test_reports_of_the_host_s_monitor_go_through():

@@ -321,7 +321,7 @@ def test_more_files_than_allowed_are_refused_and_unused_ones_make_room(tmp_path)
 
 
 def owner(site: Site) -> Owner:
-    return Owner(Host("10.0.0.2", b"client", Now(0, 0)), 1, b"")
+    return Owner(Host("10.0.0.2", "10.0.0.1", b"client", Now(0, 0)), 1, b"")
 
 
 def test_locks_known_from_a_journal_are_taken_again(site):

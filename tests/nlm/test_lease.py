@@ -81,6 +81,19 @@ def test_a_client_that_calls_keeps_its_locks_though_it_cannot_be_called(leased):
     assert held_by(world) == {one.address}
 
 
+def test_a_client_that_calls_one_address_of_ours_keeps_its_locks_at_all(leased):
+    world = begun(leased)
+    one = world.client(2, rpcbind=False)
+    one.lock(local="10.0.0.99")
+    for _ in range(50):
+        world.run(LEASE / 5)
+        one.lock(offset=500)
+    assert len(world.locks()) == 2
+    one.gone = True
+    world.run(2 * LEASE)
+    assert world.locks() == set()
+
+
 def test_a_machine_that_is_up_and_has_no_lock_manager_any_more_says_itself_that_it_restarted(leased):
     world = begun(leased)
     one = world.client(2)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fakes.locking import World
+from fakes.locking import SERVER, World
 from hosts import nlmcalls as nlm
 from hosts import rpc
 from hosts.nlmcalls import LAST, Alock
@@ -296,7 +296,7 @@ def test_an_owner_that_shows_another_handle_is_reported_by_that():
     twins = Twins()
     for oh in (b"one", b"two") * 5:
         twins.lock(Alock(oh=oh))
-        (owner,) = twins.quick.server.hosts.find(HOSTS[0]).owners.values()
+        (owner,) = twins.quick.server.hosts.find((HOSTS[0], SERVER)).owners.values()
         assert owner.oh == oh
         twins.unlock(Alock(oh=oh))
 

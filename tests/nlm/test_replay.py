@@ -97,6 +97,20 @@ def test_a_grant_whose_acknowledgement_was_lost_is_not_taken_back():
     assert one.lock() == nlm.DENIED, "it is the other's"
 
 
+def test_a_client_at_two_addresses_of_ours_is_two_after_a_kill_as_well():
+    world = World()
+    one, other = world.client(2), "10.0.0.99"
+    assert one.lock(svid=0) == nlm.OK
+    assert one.lock(svid=0, offset=100, local=other) == nlm.OK
+    assert one.share(mode=3) == nlm.OK
+    before = known(world.server)
+    for _ in range(2):
+        restart(world)
+        assert known(world.server) == before
+        assert one.lock(svid=0, offset=100) == one.lock(svid=0, local=other) == nlm.DENIED
+        assert one.lock(svid=0) == one.lock(svid=0, offset=100, local=other) == nlm.OK
+
+
 def test_a_call_repeated_after_a_kill_gets_the_answer_it_had():
     """LOCK, UNLOCK, and then the network brings the LOCK once more: it is not taken again."""
     world = World()

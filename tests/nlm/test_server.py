@@ -7,7 +7,7 @@ from itertools import product
 
 import pytest
 
-from fakes.locking import LockClient, World
+from fakes.locking import SERVER, LockClient, World
 from hosts import nlmcalls as nlm
 from hosts import rpc
 from hosts.nlmcalls import LAST
@@ -336,7 +336,7 @@ def test_processes_that_were_denied_take_no_memory(world, one, two):
     one.lock()
     for svid in range(1000):
         two.lock(svid=svid)
-    assert len(world.server.hosts.find(two.address).owners) == 0
+    assert len(world.server.hosts.find((two.address, SERVER)).owners) == 0
 
 
 def test_a_process_that_is_denied_one_lock_keeps_its_others(world, one, two):
@@ -384,7 +384,7 @@ def test_the_state_a_client_locks_or_waits_with_is_kept_and_a_reclaims_zero_is_n
     one.lock(state=7)
     two.wait(state=9)
     one.lock(fh=b"other", state=0)
-    assert [world.server.hosts.find(client.address).state for client in (one, two)] == [7, 9]
+    assert [world.server.hosts.find((client.address, SERVER)).state for client in (one, two)] == [7, 9]
 
 
 def test_a_client_is_known_by_its_address_whatever_it_calls_itself(world, one):
@@ -397,11 +397,38 @@ def test_an_unknown_clients_restart_is_no_news(world):
     assert world.server.host_restarted("10.9.9.9", 3, world.now) == 0
 
 
+def test_the_same_svid_at_two_addresses_of_ours_is_two_processes(world, one):
+    """Linux numbers its owners anew for each server address it has mounted."""
+    other = "10.0.0.99"
+    assert one.lock(svid=0) == nlm.OK
+    assert one.lock(svid=0, local=other) == nlm.DENIED
+    unlock = nlm.unlock(4, one.alock(svid=0))
+    assert one.result(nlm.UNLOCK, unlock, local=other).status == nlm.OK
+    assert one.lock(svid=0, local=other) == nlm.DENIED, "that freed nothing of the other's"
+    found = one.result(nlm.TEST, nlm.test(4, one.alock(svid=0)), local=other)
+    assert (found.status, found.holder.svid) == (nlm.DENIED, 0)
+    assert one.share(mode=3) == nlm.OK
+    share = nlm.share(one.alock(), mode=3)
+    assert one.result(nlm.SHARE, share, local=other).status == nlm.DENIED
+    assert one.wait(svid=0, local=other) == nlm.BLOCKED
+    one.unlock(svid=0)
+    world.run()
+    assert [(grant.send.source, grant.answer) for grant in one.grants] == [(other, nlm.OK)]
+    assert one.lock(svid=0) == nlm.DENIED
+
+
+def test_a_client_that_restarted_loses_what_it_had_at_all_our_addresses(world, one):
+    one.lock(offset=0)
+    one.lock(offset=100, local="10.0.0.99")
+    assert world.server.host_restarted(one.address, 3, world.now) == 2
+    assert world.locks() == set()
+
+
 def test_an_administrator_releases_by_owner_and_by_file(world, one, two):
     one.lock(svid=1)
     one.lock(svid=2, fh=b"other")
     two.wait()
-    mine = world.server.hosts.find(one.address).owners[1]
+    mine = world.server.hosts.find((one.address, SERVER)).owners[1]
     assert world.server.release(lambda owner: owner is mine, world.now) == 1
     world.run()
     assert [grant.answer for grant in two.grants] == [nlm.OK]

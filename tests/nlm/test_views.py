@@ -32,6 +32,7 @@ def test_a_held_lock_with_its_owner(world):
             "offset": 5,
             "length": 10,
             "client": "10.0.0.2",
+            "server": "10.0.0.1",
             "name": "fred",
             "svid": -3,
             "oh": "-3@fred",
@@ -66,6 +67,7 @@ def test_a_share(world):
             "mode": "read",
             "deny": "write",
             "client": "10.0.0.2",
+            "server": "10.0.0.1",
             "name": "pc",
             "oh": "\\x00word",
         }

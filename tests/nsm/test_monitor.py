@@ -83,12 +83,14 @@ class House:
         args = types.MONITOR_ARGS.pack(MonitorArgs(name, caller, PRIVATE))
         return types.MONITOR_RESULT.unpack(self.call(Proc.MON, args, host), 0)
 
-    def watch(self, address: str = CLIENT, name: bytes = b"client", **rest) -> None:
-        self.monitor.watch(address, name, self.clock.now, **rest)
+    def watch(
+        self, address: str = CLIENT, name: bytes = b"client", *, local: str = "10.0.0.1", **rest
+    ) -> None:
+        self.monitor.watch(address, name, self.clock.now, local=local, **rest)
         self.settle()
 
-    def unwatch(self, address: str = CLIENT) -> None:
-        self.monitor.unwatch(address, self.clock.now)
+    def unwatch(self, address: str = CLIENT, *, local: str = "10.0.0.1") -> None:
+        self.monitor.unwatch(address, self.clock.now, local=local)
         self.settle()
 
 
@@ -100,7 +102,7 @@ def house() -> House:
 def test_the_first_lock_of_a_host_is_one_write(house):
     house.watch(local="10.0.0.1")
     assert [write.name for write in house.writes] == ["sm/10.0.0.2"]
-    assert Host.parse(house.files["sm/10.0.0.2"]) == Host(CLIENT, b"client", "10.0.0.1", 0, 5)
+    assert Host.parse(house.files["sm/10.0.0.2"]) == Host(CLIENT, b"client", ["10.0.0.1"], 0, 5)
 
 
 def test_a_host_already_monitored_costs_nothing(house):
@@ -322,6 +324,40 @@ def test_an_announcement_is_a_new_number_to_those_it_is_for_and_they_stay_monito
     assert sorted(house.monitor.announce(None, house.clock.now)) == [CLIENT, OTHER]
     assert house.monitor.announce("198.51.100.1", house.clock.now) == []
     assert house.monitor.state == 9
+
+
+def test_a_client_at_two_addresses_of_ours_is_monitored_until_it_has_left_both(house):
+    other = "10.0.0.99"
+    house.watch()
+    house.watch(local=other)
+    assert Host.parse(house.files["sm/10.0.0.2"]).locals == ["10.0.0.1", other]
+    house.unwatch()
+    assert Host.parse(house.files["sm/10.0.0.2"]).locals == [other]
+    house.unwatch(local=other)
+    assert set(house.files) == {"state"} or "sm/10.0.0.2" not in house.files
+
+
+def test_a_service_address_is_announced_to_those_who_call_it_and_from_there(house):
+    service, now = "10.0.0.99", house.clock.now
+    house.watch()
+    house.watch(local=service)
+    house.watch(OTHER)
+    assert house.monitor.announce(None, now, local=service) == [CLIENT]
+    house.settle()
+    assert {(send.to.host, send.source) for send in house.sent()} == {(CLIENT, service)}
+    assert set(house.monitor.hosts) == {CLIENT, OTHER}
+    assert house.monitor.hosts[CLIENT].locals == ["10.0.0.1", service]
+    assert house.monitor.announce(OTHER, now, local="10.0.0.1") == [OTHER]
+
+
+def test_who_called_a_service_address_elsewhere_is_told_though_it_was_never_monitored_here(house):
+    stranger, service = "10.9.9.9", "10.0.0.99"
+    assert house.monitor.announce(stranger, house.clock.now) == []
+    assert house.monitor.announce(stranger, house.clock.now, local=service) == [stranger]
+    house.settle()
+    assert {(send.to.host, send.source) for send in house.sent()} == {(stranger, service)}
+    assert stranger not in house.monitor.hosts
+    assert set(house.files) == {"state", f"sm.bak/{stranger}"}, "until it has been told"
 
 
 def test_a_client_that_cannot_be_told_of_our_restart_is_not_taken_to_have_crashed(house):

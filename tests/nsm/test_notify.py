@@ -75,7 +75,7 @@ class World:
         self.rpc.receive_reply(send.data[:4] + SUCCESS, origin, self.now)
 
 
-A, B = Host("10.0.0.2", b"a", "10.0.0.1"), Host("10.0.0.3", b"b", None)
+A, B = Host("10.0.0.2", b"a", ["10.0.0.1"]), Host("10.0.0.3", b"b")
 
 
 def test_every_host_is_told_under_every_name_and_then_forgotten():
@@ -148,6 +148,17 @@ def test_an_address_of_ours_that_is_gone_is_replaced_by_any():
     world.begin()
     world.run(60.0)
     assert {send.source for _, send, *_ in world.notices} == {None}
+    assert world.notifier.untold == {}
+
+
+def test_who_knows_us_by_two_addresses_is_told_from_both_under_every_name():
+    """Its monitor has us on its list twice."""
+    world = World(Host("10.0.0.2", b"a", ["10.0.0.1", "10.0.0.99"]))
+    world.no_such_source.add("10.0.0.99")
+    world.begin()
+    world.run(60.0)
+    told = [(change.name, send.source) for _, send, _, change in world.notices]
+    assert sorted(told, key=str) == sorted(((n, s) for n in NAMES for s in ("10.0.0.1", None)), key=str)
     assert world.notifier.untold == {}
 
 

@@ -83,11 +83,11 @@ class House:
         return types.STATE.pack(types.State(self.statd_state))
 
     def watch(self, address: str = CLIENT, name: bytes = b"client") -> None:
-        self.statd.watch(address, name, self.clock.now)
+        self.statd.watch(address, name, self.clock.now, local="10.0.0.1")
         self.settle()
 
     def unwatch(self, address: str = CLIENT) -> None:
-        self.statd.unwatch(address, self.clock.now)
+        self.statd.unwatch(address, self.clock.now, local="10.0.0.1")
         self.settle()
 
     def begin(self) -> None:

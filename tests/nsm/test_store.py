@@ -17,7 +17,7 @@ hosts = st.builds(
     Host,
     address=st.ip_addresses().map(str).map(canonical),
     name=st.binary(max_size=40),
-    local=st.none() | st.ip_addresses().map(str).map(canonical),
+    locals=st.lists(st.ip_addresses().map(str).map(canonical), max_size=3),
     state=st.integers(-(2**31), 2**31 - 1),
     told=st.integers(0, 2**31 - 1),
     private=privates,
@@ -27,7 +27,7 @@ hosts = st.builds(
         st.builds(Caller, st.binary(max_size=20), numbers, numbers, numbers), privates, max_size=3
     ),
 )
-CLIENT = Host("10.0.0.2", b"client", "10.0.0.1", 7, 5)
+CLIENT = Host("10.0.0.2", b"client", ["10.0.0.1"], 7, 5)
 
 
 def files(*monitored: Host, untold: tuple[Host, ...] = (), state: bytes | None = b"5\n") -> dict[str, bytes]:
@@ -108,7 +108,7 @@ def test_lost_locks_raise_the_number_by_two_and_move_everybody_to_those_to_be_to
 
 
 def test_the_number_goes_on_from_what_another_monitor_told_the_clients():
-    host = Host("10.0.0.2", b"client", "10.0.0.1", 7, told=41)
+    host = Host("10.0.0.2", b"client", ["10.0.0.1"], 7, told=41)
     assert begin(files(host), locks_kept=False).state == 43
 
 

@@ -162,7 +162,8 @@ def _daemon_verbs(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="order of files (waiting)",
     )
     release = verb("release", "free locks and shares by force")
-    what = release.add_mutually_exclusive_group(required=True)
+    release.add_argument("--server", metavar="ADDRESS", help="all of those that call this address of ours")
+    what = release.add_mutually_exclusive_group()
     what.add_argument("--client", metavar="CLIENT", help="all of a client (address or name)")
     what.add_argument("--file", metavar="FH", type=file_handle, help="all on a file")
     what.add_argument("--owner", metavar="CLIENT:SVID", type=owner, help="the locks of one owner")
@@ -173,6 +174,7 @@ def _daemon_verbs(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     grace.add_argument("action", nargs="?", choices=("start", "end"))
     notify = verb("notify", "tell monitored clients that this server restarted")
     notify.add_argument("--client", metavar="CLIENT", help="only this one (address or name)")
+    notify.add_argument("--server", metavar="ADDRESS", help="only those that call this address of ours")
     stats = verb("stats", "show counters", table=True)
     stats.add_argument("--prometheus", action="store_true", help="print Prometheus' text format")
     verb("reload", "have the configuration read again")
@@ -293,7 +295,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments, surplus = command_line.parse_known_args(_unambiguous(words))
     if surplus and not _is_patience(arguments, surplus):
         command_line.error(f"unrecognized arguments: {' '.join(surplus)}")
-    if arguments.verb in CLIENT_VERBS and (problem := _problem(arguments)):
+    problem = _problem(arguments) if arguments.verb in CLIENT_VERBS else _unclear(arguments)
+    if problem:
         command_line.error(f"{arguments.verb}: {problem}")
     return _carry_out(arguments)
 
@@ -332,6 +335,30 @@ def _client(arguments: argparse.Namespace) -> int:
         return FAILED
 
 
+def _unclear(arguments: argparse.Namespace) -> str:
+    """What is missing on the daemon's side, or contradictory."""
+    server = getattr(arguments, "server", None)
+    if server is not None and not _is_address(server):
+        return f"--server {server} is not an address"
+    if arguments.verb == "release":
+        whole = arguments.file is not None or arguments.all
+        if server is not None and whole:
+            return "--server goes with --client and --owner only"
+        if server is arguments.client is arguments.owner is None and not whole:
+            return "one of --client, --server, --file, --owner, --all is wanted"
+    return ""
+
+
+def _is_address(text: str) -> bool:
+    from ipaddress import ip_address  # noqa: PLC0415
+
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _problem(arguments: argparse.Namespace) -> str:
     """What the options contradict each other in."""
     version = arguments.version
@@ -339,13 +366,8 @@ def _problem(arguments: argparse.Namespace) -> str:
         return "NLM version 1 has no such procedure; take --v3 or --v4"
     if version < 4 and max(getattr(arguments, "offset", 0), getattr(arguments, "length", 0)) > MOST_32:
         return f"versions 1 and 3 know offsets and lengths up to {MOST_32} only; take --v4"
-    if arguments.source is not None:
-        from ipaddress import ip_address  # noqa: PLC0415
-
-        try:
-            ip_address(arguments.source)
-        except ValueError:
-            return f"--source {arguments.source} is not an address"
+    if arguments.source is not None and not _is_address(arguments.source):
+        return f"--source {arguments.source} is not an address"
     return ""
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from ipaddress import ip_address
 
 from pydaemons.cli import tables
 from pydaemons.cli.lockctl_shared import FAILED, OK, DaemonError, Row, complain, dump, find_clients
@@ -21,7 +22,9 @@ def release(daemon: ControlClient, arguments: argparse.Namespace) -> int:
     if arguments.file is not None:
         return _freed(daemon.call("Release", file=arguments.file.hex())["freed"], arguments)
     given, svid = (arguments.client, None) if arguments.owner is None else arguments.owner
-    answers = [daemon.call("Release", client=each, svid=svid) for each in find_clients(daemon, given)]
+    server = None if arguments.server is None else str(ip_address(arguments.server))
+    clients = [None] if given is None else find_clients(daemon, given)
+    answers = [daemon.call("Release", client=each, server=server, svid=svid) for each in clients]
     return _freed(sum(answer["freed"] for answer in answers), arguments)
 
 
@@ -60,7 +63,11 @@ def grace(daemon: ControlClient, arguments: argparse.Namespace) -> int:
 def notify(daemon: ControlClient, arguments: argparse.Namespace) -> int:
     """Tell monitored clients that this server restarted."""
     clients = [None] if arguments.client is None else find_clients(daemon, arguments.client)
-    notified = [name for client in clients for name in daemon.call("Notify", client=client)["notified"]]
+    notified = [
+        name
+        for client in clients
+        for name in daemon.call("Notify", client=client, server=arguments.server)["notified"]
+    ]
     if arguments.json:
         return dump({"notified": notified})
     if not notified:

@@ -65,7 +65,7 @@ class Waits:
 
 def graph(daemon: ControlClient, arguments: argparse.Namespace) -> int:
     """Who waits for whom."""
-    rows = [row for piece in daemon.pieces("Blocked") for row in piece["blocked"]]
+    rows = distinct([row for piece in daemon.pieces("Blocked") for row in piece["blocked"]])
     if arguments.dot:
         sys.stdout.write(dot(rows))
     elif arguments.json:
@@ -73,6 +73,21 @@ def graph(daemon: ControlClient, arguments: argparse.Namespace) -> int:
     else:
         print("\n".join(tree(Waits.of(rows))) or "nobody waits")
     return OK
+
+
+def distinct(rows: Sequence[Row]) -> list[Row]:
+    """The same, clients that call several addresses of ours with that address behind theirs: their svids are
+    numbered anew for each."""
+    called: dict[str, set[str]] = {}
+    for row in rows:
+        for each in (row, *row["holders"]):
+            called.setdefault(each["client"], set()).add(each["server"])
+
+    def told(row: Row) -> Row:
+        client, server = row["client"], row["server"]
+        return {**row, "client": f"{client}>{server}"} if len(called[client]) > 1 else row
+
+    return [{**told(row), "holders": [told(holder) for holder in row["holders"]]} for row in rows]
 
 
 def tree(waits: Waits) -> list[str]:

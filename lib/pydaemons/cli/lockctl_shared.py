@@ -34,17 +34,17 @@ def find_clients(daemon: ControlClient, given: str) -> list[str]:
     except ValueError:
         pass
     rows = daemon.call("Clients")["clients"]
-    named = [str(row["client"]) for row in rows if row["name"] == given]
+    named = {str(row["client"]): None for row in rows if row["name"] == given}
     if named:
-        return named
+        return list(named)
     try:
         found = {str(entry[4][0]) for entry in socket.getaddrinfo(given, None, type=socket.SOCK_DGRAM)}
     except (socket.gaierror, UnicodeError):
         found = set()
-    known = [str(row["client"]) for row in rows if row["client"] in found]
+    known = {str(row["client"]): None for row in rows if row["client"] in found}
     if not known:
         raise DaemonError(f"no client {given} is known")
-    return known
+    return list(known)
 
 
 def mode(row: Row) -> str:

@@ -54,6 +54,7 @@ BLOCKED: tuple[Field, ...] = (
 )
 CLIENTS: tuple[Field, ...] = (
     *CLIENT,
+    plain("SERVER"),
     *(plain(heading, right=True) for heading in ("LOCKS", "SHARES", "BLOCKED")),
     plain("MONITORED"),
     (Column("STATE", right=True), lambda row: row["state"] or None),

@@ -15,7 +15,9 @@ from pydaemons.kit.varlink import Caller, ControlError, Interface, Method, Value
 from pydaemons.lockd.engine import LockEngine
 from pydaemons.nlm import survey as look
 from pydaemons.nlm import views
+from pydaemons.nlm.hosts import Host
 from pydaemons.nlm.types import NLM_PROGRAM
+from pydaemons.nsm.store import canonical
 from pydaemons.sunrpc.program import Procedure
 
 NAME = "org.pydaemons.lockd"
@@ -46,7 +48,7 @@ class Daemon(Protocol):
     def overview(self) -> dict[str, Any]: ...
     def counts(self) -> dict[str, int]: ...
     def settle(self) -> None: ...
-    def notify(self, client: str | None) -> list[str]: ...
+    def notify(self, client: str | None, server: str | None) -> list[str]: ...
 
 
 def interface(daemon: Daemon) -> Interface:
@@ -99,21 +101,31 @@ def interface(daemon: Daemon) -> Interface:
         }
 
     def release(parameters: Value) -> Value:
-        client, file, svid = parameters.get("client"), parameters.get("file"), parameters.get("svid")
+        client, server = parameters.get("client"), parameters.get("server")
+        file, svid = parameters.get("file"), parameters.get("svid")
         now = daemon.now()
-        if parameters.get("all"):
-            freed = engine.server.release(lambda owner: True, now)
-            freed += engine.server.release_shares(lambda host: True)
-        elif client is not None and svid is not None:
-            freed = engine.server.release(lambda o: o.host.address == client and o.svid == svid, now)
-        elif client is not None:
-            freed = engine.server.release(lambda o: o.host.address == client, now)
-            freed += engine.server.release_shares(lambda host: host.address == client)
-        elif file is not None:
-            freed = engine.server.release_file(_key(file), now)
-        else:
+        if file is not None:
+            return {"freed": engine.server.release_file(_key(file), now)}
+        if client is None and server is None and not parameters.get("all"):
             raise ControlError(INVALID, parameter="client")
+
+        def matches(host: Host) -> bool:
+            return client in (None, host.address) and server in (None, host.local)
+
+        freed = engine.server.release(lambda o: matches(o.host) and svid in (None, o.svid), now)
+        if svid is None:
+            freed += engine.server.release_shares(matches)
         return {"freed": freed}
+
+    def notify(parameters: Value) -> Value:
+        addresses = {}
+        for name in ("client", "server"):
+            try:
+                given = parameters.get(name)
+                addresses[name] = None if given is None else canonical(given)
+            except ValueError:
+                raise ControlError(INVALID, parameter=name) from None
+        return {"notified": daemon.notify(**addresses)}
 
     def grace(parameters: Value) -> Value:
         now = daemon.now()
@@ -153,9 +165,10 @@ def interface(daemon: Daemon) -> Interface:
             Method(
                 "Release",
                 changing(release),
-                takes="(client: ?string, file: ?string, svid: ?int, all: ?bool)",
+                takes="(client: ?string, server: ?string, file: ?string, svid: ?int, all: ?bool)",
                 gives="(freed: int)",
-                doc="Free locks and shares of a client, of one of its owners, of a file, or all.",
+                doc="Free locks and shares of a client, of all that call an address of ours, of one owner, "
+                "of a file, or all.",
                 trusted=True,
             ),
             Method(
@@ -175,10 +188,11 @@ def interface(daemon: Daemon) -> Interface:
             ),
             Method(
                 "Notify",
-                changing(lambda parameters: {"notified": daemon.notify(parameters.get("client"))}),
-                takes="(client: ?string)",
+                changing(notify),
+                takes="(client: ?string, server: ?string)",
                 gives="(notified: []string)",
-                doc="Tell monitored clients that this server restarted, so that they reclaim their locks.",
+                doc="Tell monitored clients (those that call an address of ours) that this server "
+                "restarted, so that they reclaim their locks; with both, one not monitored here, too.",
                 trusted=True,
             ),
             Method(

@@ -252,12 +252,13 @@ class PylockdDaemon(Daemon):
         """Carry out what a request from beside the network led to."""
         self._driver.settle()
 
-    def notify(self, client: str | None) -> list[str]:
-        """Tell monitored clients (or one) that this server restarted, so that they reclaim their locks."""
+    def notify(self, client: str | None, server: str | None) -> list[str]:
+        """Tell monitored clients (or one, or those that call our address `server`) that this server
+        restarted, so that they reclaim their locks."""
         monitor = self.engine.monitor
         if not isinstance(monitor, Monitor):
             return []
-        return monitor.announce(client, read_clock())
+        return monitor.announce(client, read_clock(), local=server)
 
     # -- how it is done
 

@@ -24,7 +24,6 @@ from pydaemons.lockd.settings import PylockdConfiguration
 from pydaemons.lockd.trace import Trace
 from pydaemons.nlm import procs
 from pydaemons.nlm.filehandle import Codecs
-from pydaemons.nlm.hosts import Host
 from pydaemons.nlm.journal import Journal
 from pydaemons.nlm.lease import Leases
 from pydaemons.nlm.lingering import Monitor
@@ -327,13 +326,14 @@ class LockEngine:
     def _say(self, text: str) -> None:
         self.log(Level.INFO, text)
 
-    def _lapsed(self, host: Host, silence: float, now: Now) -> None:
+    def _lapsed(self, address: str, silence: float, now: Now) -> None:
         """No sign of life of a client for longer than its lease."""
-        freed = self.server.host_restarted(host.address, host.state, now)
+        states = [host.state for host in self.server.hosts if host.address == address]
+        freed = self.server.host_restarted(address, max(states, default=0), now)
         if freed:
-            gone = f"client {host.address} gave no sign of life for {silence:.0f} s"
+            gone = f"client {address} gave no sign of life for {silence:.0f} s"
             text = f"{gone}: {freed} locks and shares freed"
-            self.log(Level.WARNING, text, LAPSED_ID, NLM_CLIENT=host.address, NLM_FREED=str(freed))
+            self.log(Level.WARNING, text, LAPSED_ID, NLM_CLIENT=address, NLM_FREED=str(freed))
 
     def _grace_ended(self) -> None:
         self.server.owed = None

@@ -30,24 +30,23 @@ class Announced(Monitor):
     def __init__(self, monitor: Monitor, call: Callable[..., None]) -> None:
         self._monitor = monitor
         self._call = call
-        self._told: dict[str, str] = {}
+        self._told: set[tuple[str, str]] = set()
 
-    def watch(self, address: str, name: bytes, now: Now, *, local: str | None = None, state: int = 0) -> None:
-        """Monitor a client; told when it is new, or talks to another address than before. A client without a
-        `local` address is one that the last process told of."""
-        self._monitor.watch(address, name, now, local=local, state=state)
-        if local is None:
-            self._told.setdefault(address, "")
-        elif self._told.get(address) != local:
-            self._told[address] = local
-            self._call("add-client", address, local)
+    def watch(
+        self, address: str, name: bytes, now: Now, *, local: str, state: int = 0, resumed: bool = False
+    ) -> None:
+        """Monitor a client; told when it is new at that address of ours."""
+        self._monitor.watch(address, name, now, local=local, state=state, resumed=resumed)
+        if (address, local) not in self._told:
+            self._told.add((address, local))
+            if not resumed:
+                self._call("add-client", address, local)
 
-    def unwatch(self, address: str, now: Now) -> None:
+    def unwatch(self, address: str, now: Now, *, local: str) -> None:
         """No longer."""
-        self._monitor.unwatch(address, now)
-        server = self._told.pop(address, None)
-        if server is not None:
-            self._call("del-client", address, server)
+        self._monitor.unwatch(address, now, local=local)
+        self._told.discard((address, local))
+        self._call("del-client", address, local)
 
     def notified(self, mon_name: bytes, state: int, priv: bytes, now: Now) -> None:
         """The host's status monitor reports a restarted client."""

@@ -96,7 +96,7 @@ class LocalTable(LockTable[Owner]):
         self._idle: OrderedDict[bytes, float] = OrderedDict()
         """Those of them without locks, longest unused first, and since when."""
         self._waits: dict[bytes, _Wait] = {}
-        self._local = Host("local", b"local", Now(0.0, 0.0))
+        self._local = Host("local", "", b"local", Now(0.0, 0.0))
 
     # -- for the rules (nlm.server)
 

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Clients and their lock owners. A client is an address; what it calls itself is kept to be shown, not
-believed.
+"""Clients and their lock owners. A client is an address, and the address of ours that it calls; what it calls
+itself is kept to be shown, not believed.
 
 Names come from the network: identified by them, one host could free another's locks by borrowing its name.
+Our address counts because Linux numbers its owners anew for each server address it has mounted: svid 0 of one
+and svid 0 of the other are two processes, and their locks exclude each other.
 """
 
 from __future__ import annotations
@@ -27,17 +29,18 @@ class Owner:
         """The journal knows it, as it is."""
 
     def __repr__(self) -> str:
-        return f"<{self.svid}@{self.host.address}>"
+        return f"<{self.svid}@{self.host.key}>"
 
 
 class Host:
-    """One client."""
+    """One client, as far as it calls one address of ours."""
 
     __slots__ = (
         "address",
         "changes",
         "first_seen",
         "last_seen",
+        "local",
         "monitored",
         "name",
         "noted",
@@ -46,8 +49,10 @@ class Host:
         "state",
     )
 
-    def __init__(self, address: str, name: bytes, now: Now) -> None:
+    def __init__(self, address: str, local: str, name: bytes, now: Now) -> None:
         self.address = address
+        self.local = local
+        """Our address that it calls."""
         self.name = name
         """caller_name as last seen, or empty."""
         self.changes = 0
@@ -62,6 +67,11 @@ class Host:
         """The journal knows it, as it is."""
         self.first_seen = now.wall
         self.last_seen = now.wall
+
+    @property
+    def key(self) -> str:
+        """Both addresses, for the journal: neither has a blank."""
+        return f"{self.address} {self.local}"
 
     def learn_state(self, state: int) -> None:
         """Keep the NSM state number a request came with; 0 says nothing."""
@@ -82,12 +92,12 @@ class Host:
 
 
 class Hosts:
-    """All clients that hold or wait for anything, or did lately, by address."""
+    """All clients that hold or wait for anything, or did lately."""
 
     def __init__(self) -> None:
-        self._hosts: dict[str, Host] = {}
+        self._hosts: dict[tuple[str, str], Host] = {}
         self.find = self._hosts.get
-        """`find(address)`: the client, if it is known."""
+        """`find((address, local))`: the client, if it is known."""
 
     def __len__(self) -> int:
         return len(self._hosts)
@@ -95,11 +105,11 @@ class Hosts:
     def __iter__(self) -> Iterator[Host]:
         return iter(list(self._hosts.values()))
 
-    def get(self, address: str, name: bytes, now: Now) -> Host:
+    def get(self, address: str, local: str, name: bytes, now: Now) -> Host:
         """The client, made when new."""
-        host = self._hosts.get(address)
+        host = self._hosts.get((address, local))
         if host is None:
-            host = self._hosts[address] = Host(address, name, now)
+            host = self._hosts[address, local] = Host(address, local, name, now)
         host.last_seen = now.wall
         if name and host.name != name:
             host.name = name
@@ -110,7 +120,7 @@ class Hosts:
     def remove(self, host: Host) -> None:
         """Forget a client that neither holds nor waits for anything."""
         host.changes += 1
-        self._hosts.pop(host.address, None)
+        self._hosts.pop((host.address, host.local), None)
 
 
 def host_of(owner: Owner) -> Host:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pydaemons.nlm.shares import Shares
     from pydaemons.nlm.waiters import Waiters
 
-KIND, VERSION = "pylockd journal", 1
+KIND, VERSION = "pylockd journal", 2
 """The version changes with the records."""
 
 FLOOR = 4 << 20
@@ -48,7 +48,7 @@ class Op(IntEnum):
     """The first byte of a record: what happened."""
 
     ADDRESS = 1
-    """A number for a client's address."""
+    """A number for a client: its address and ours; or for an address alone, of those answered."""
     HOST = 2
     """What is known of a client: state number, monitored or not, name."""
     OWNER = 3
@@ -226,7 +226,7 @@ class Journal:
         """Something about a client is not as it was noted."""
         if not host.noted:
             if not host.number:
-                host.number = self._number(host.address)
+                host.number = self._number(host.key)
             host.noted = True
             self._notes.append(pack_host(host))
 
@@ -287,7 +287,7 @@ class Journal:
         self._grace = state.grace.active, state.grace.until
         self._appended = 0
         # what is said of a client that is forgotten introduces it anew
-        numbers = {host.address: host.number for host in state.hosts if host.number}
+        numbers = {host.key: host.number for host in state.hosts if host.number}
         known = self._numbers
         numbers.update((address, known[address]) for address in cache.hosts() if address in known)
         self._numbers = numbers

@@ -52,14 +52,14 @@ class _Client:
         self.heard = now.mono
         """When it last gave a sign of life, as far as we know."""
         self.called = called
-        """`Host.last_seen` at the last look."""
+        """When it last called, by the wall clock, at the last look."""
         self.probe: Pending | None = None
         self.silences = 0
 
 
 class Leases:
-    """The leases of one lock manager's clients. `lapsed(host, silence, now)` is told of one that gave no sign
-    of life for `silence` seconds."""
+    """The leases of one lock manager's clients. `lapsed(address, silence, now)` is told of one that gave no
+    sign of life for `silence` seconds."""
 
     def __init__(
         self,
@@ -67,13 +67,14 @@ class Leases:
         hosts: Iterable[Host],
         rpc: RpcClient,
         *,
-        lapsed: Callable[[Host, float, Now], None],
+        lapsed: Callable[[str, float, Now], None],
     ) -> None:
         self._settings = settings
         self._hosts = hosts
         self._rpc = rpc
         self._lapsed = lapsed
-        self._clients: dict[Host, _Client] = {}
+        self._clients: dict[str, _Client] = {}
+        """By address."""
         self._due: float | None = None
 
     def begin(self, now: Now) -> None:
@@ -97,16 +98,22 @@ class Leases:
         """Call those who did not call since the last look, and part with those nothing is heard of."""
         lease = self._lease()
         before, self._clients = self._clients, {}
+        latest: dict[str, Host] = {}
+        """Of one that calls several addresses of ours, what it called last."""
         for host in self._hosts:
-            client = before.pop(host, None) or _Client(now, host.last_seen)
-            self._clients[host] = client
+            other = latest.setdefault(host.address, host)
+            if host.last_seen > other.last_seen:
+                latest[host.address] = host
+        for address, host in latest.items():
+            client = before.pop(address, None) or _Client(now, host.last_seen)
+            self._clients[address] = client
             if client.called != host.last_seen:
                 client.called = host.last_seen
                 self._alive(client, now)
             elif client.silences >= SILENCES and now.mono - client.heard >= lease:
                 silence = now.mono - client.heard
                 self._alive(client, now)  # it has nothing more to lose
-                self._lapsed(host, silence, now)
+                self._lapsed(address, silence, now)
             elif client.probe is None:
                 self._call(host, client, now)
         for client in before.values():
@@ -127,7 +134,7 @@ class Leases:
                 self._alive(client, now)
 
         # over TCP: that nothing listens is known at once
-        target = Target(host.address, NLM_PROGRAM, NEWEST, Transport.TCP)
+        target = Target(host.address, NLM_PROGRAM, NEWEST, Transport.TCP, source=host.local)
         client.probe = self._rpc.call(target, 0, b"", schedule=PROBE, now=now, done=done, impatient=True)
 
     def _alive(self, client: _Client, now: Now) -> None:

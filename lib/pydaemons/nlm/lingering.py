@@ -26,12 +26,14 @@ class Monitor(Protocol):
     """The status monitor, ours or the host's: who must be told when we, or who tells us when they, lost their
     memory."""
 
-    def watch(self, address: str, name: bytes, now: Now, *, local: str | None = None, state: int = 0) -> None:
-        """Monitor this client; durable before the answer that depends on it leaves. `local` is the address of
-        ours it talks to, `state` its NSM state number if it told."""
+    def watch(
+        self, address: str, name: bytes, now: Now, *, local: str, state: int = 0, resumed: bool = False
+    ) -> None:
+        """Monitor this client; durable before the answer that depends on it leaves. `local` is an address of
+        ours it talks to, `state` its NSM state number if it told; `resumed`: the last process had it so."""
 
-    def unwatch(self, address: str, now: Now) -> None:
-        """No longer."""
+    def unwatch(self, address: str, now: Now, *, local: str) -> None:
+        """No longer, as far as that address of ours goes."""
 
     def notified(self, mon_name: bytes, state: int, priv: bytes, now: Now) -> None:
         """The host's status monitor reports a restarted client (procedure 16)."""
@@ -64,8 +66,7 @@ class Lingering:
         """A client has something to lose now: monitor it, if it wants that, and look after it."""
         if monitored:
             host.monitored, host.noted = True, False
-            local = call.origin.local.host
-            self._monitor.watch(host.address, host.name, now, local=local, state=host.state)
+            self._monitor.watch(host.address, host.name, now, local=host.local, state=host.state)
         if self.due is None:
             self.due = now.mono + LINGER
 
@@ -73,7 +74,9 @@ class Lingering:
         """Monitor those whom the last process monitored, after a replay."""
         for host in self._state.hosts:
             if host.monitored:
-                self._monitor.watch(host.address, host.name, now, state=host.state)
+                self._monitor.watch(
+                    *(host.address, host.name, now), local=host.local, state=host.state, resumed=True
+                )
         if len(self._state.hosts):
             self.due = now.mono + LINGER
 
@@ -100,6 +103,6 @@ class Lingering:
             state.hosts.remove(host)
             state.journal.gone(host)
             if host.monitored:
-                self._monitor.unwatch(host.address, now)
+                self._monitor.unwatch(host.address, now, local=host.local)
         self._idle = idle
         self.due = now.mono + LINGER if len(state.hosts) else None

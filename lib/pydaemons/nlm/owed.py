@@ -14,8 +14,8 @@ from pydaemons.nlm.hosts import Host, Owner
 from pydaemons.nlm.locktable import LockTable
 from pydaemons.nlm.shares import Shares
 
-Debtor = tuple[str, int]
-"""Address and svid: the owner's object may be another when it comes back."""
+Debtor = tuple[str, str, int]
+"""The client's address, ours, and svid: the owner's object may be another when it comes back."""
 
 
 class Owed:
@@ -25,7 +25,9 @@ class Owed:
         self._debtors: dict[Debtor, Debtor] = {}
         self._locks: LockTable[Debtor] = LockTable()
         self._locks.load((file, self._debtor(owner), *rest) for file, owner, *rest in table.dump())  # type: ignore[misc]
-        self._shares = {(file, host.address, oh, *kind) for file, (host, oh), *kind in shares.dump()}
+        self._shares = {
+            (file, host.address, host.local, oh, *kind) for file, (host, oh), *kind in shares.dump()
+        }
 
     @property
     def settled(self) -> bool:
@@ -38,7 +40,7 @@ class Owed:
 
     def shared(self, host: Host, file: bytes, oh: bytes, access: int, deny: int) -> None:
         """This share was."""
-        self._shares.discard((file, host.address, oh, access, deny))
+        self._shares.discard((file, host.address, host.local, oh, access, deny))
 
     def forgiven(self, address: str) -> None:
         """A client restarted: it has nothing to reclaim."""
@@ -47,5 +49,5 @@ class Owed:
 
     def _debtor(self, owner: Owner) -> Debtor:
         """Interned: the table compares owners by identity."""
-        key = owner.host.address, owner.svid
+        key = owner.host.address, owner.host.local, owner.svid
         return self._debtors.setdefault(key, key)

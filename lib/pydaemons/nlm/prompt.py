@@ -365,7 +365,7 @@ class Prompt:
         locks = procedure.number == 2
         if not locks and procedure.number != 4:
             return
-        host = self._server.hosts.find(origin.peer.host)
+        host = self._server.hosts.find((origin.peer.host, origin.local.host))
         if host is None:
             return
         lane = self._lanes.get(origin)

@@ -96,7 +96,8 @@ class _Replay:
         _, number, state, monitored, first, last, size = journal.HOST.unpack_from(data, at)
         at += journal.HOST.size
         name = data[at : at + size]
-        host = self.server.hosts.get(self.addresses[number], name, Now(0.0, first))
+        address, _, local = self.addresses[number].partition(" ")
+        host = self.server.hosts.get(address, local, name, Now(0.0, first))
         host.name, host.state, host.monitored = name, state, monitored
         host.last_seen = last
         host.number, host.noted = number, True

@@ -140,7 +140,7 @@ class Server:
         if self.refusal is not None and (status := self.refusal(file, exclusive)):
             self._locks[status] += 1
             return Result(cookie, status)
-        host = self.hosts.get(call.origin.peer.host, name, now)
+        host = self.hosts.get(call.origin.peer.host, call.origin.local.host, name, now)
         if host.number and not host.noted:
             self.journal.host(host)  # it has another name, whatever comes of this call
         limit = self.settings.nlm_max_locks_per_client
@@ -191,7 +191,7 @@ class Server:
         if span is None:
             self._unlocks[Status.FBIG] += 1
             return Result(cookie, Status.FBIG)
-        host = self.hosts.find(call.origin.peer.host)
+        host = self.hosts.find((call.origin.peer.host, call.origin.local.host))
         owner = None if host is None else host.owners.get(svid)
         if owner is not None:
             start, end = span
@@ -215,7 +215,7 @@ class Server:
         span = to_range(args.offset, args.length)
         if span is None or not args.fh or self.refuse:
             return ProbeResult(args.cookie, self._no_lock(args.cookie, counts, args.fh, span).status, None)
-        host = self.hosts.find(call.origin.peer.host)
+        host = self.hosts.find((call.origin.peer.host, call.origin.local.host))
         asker = None if host is None else host.owners.get(args.svid)
         file = args.fh if self._key is None else self._key(args.fh, call.origin.local.host)
         if self.refusal is not None and (status := self.refusal(file, args.exclusive)):
@@ -239,7 +239,7 @@ class Server:
         elif span is None:
             status = Status.FBIG
         else:
-            host = self.hosts.find(call.origin.peer.host)
+            host = self.hosts.find((call.origin.peer.host, call.origin.local.host))
             owner = None if host is None else host.owners.get(args.svid)
             if owner is not None:
                 file = args.fh if self._key is None else self._key(args.fh, call.origin.local.host)
@@ -282,14 +282,13 @@ class Server:
 
     def host_restarted(self, address: str, state: int, now: Now) -> int:
         """All locks, shares and waits of a client are void. The number of locks and shares freed."""
-        freed = 0
-        host = self.hosts.find(address)
-        if host is not None:
-            freed = self.release(lambda owner: owner.host is host, now)
-            freed += self.release_shares(lambda other: other is host)
-            host.state, host.noted = state, False
-            host.changes += 1
-            self.journal.host(host)
+        freed = self.release(lambda owner: owner.host.address == address, now)
+        freed += self.release_shares(lambda host: host.address == address)
+        for host in self.hosts:
+            if host.address == address:
+                host.state, host.noted = state, False
+                host.changes += 1
+                self.journal.host(host)
         self._forget(address)
         self.journal.forgotten(address)
         if self.owed is not None:

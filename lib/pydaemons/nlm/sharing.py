@@ -47,7 +47,7 @@ class Sharing:
         file = server.file(args.fh, call)
         if server.refusal is not None and (status := server.refusal(file, False)):
             return status
-        host = server.hosts.get(call.origin.peer.host, args.caller_name, now)
+        host = server.hosts.get(call.origin.peer.host, call.origin.local.host, args.caller_name, now)
         if host.number and not host.noted:
             server.journal.host(host)
         server.limits_changed()
@@ -68,7 +68,7 @@ class Sharing:
         if server.grace.active:
             status = Status.DENIED_GRACE_PERIOD
         else:
-            host = server.hosts.find(call.origin.peer.host)
+            host = server.hosts.find((call.origin.peer.host, call.origin.local.host))
             if host is not None:
                 file = server.file(args.fh, call)
                 if server.shares.unshare(file, (host, args.oh), args.access, args.mode):

@@ -33,9 +33,15 @@ def text(name: bytes) -> str:
 
 
 def owner(who: Owner) -> Row:
-    """A lock's owner."""
+    """A lock's owner. `server` is the address of ours that its client calls."""
     host = who.host
-    return {"client": host.address, "name": text(host.name), "svid": who.svid, "oh": text(who.oh)}
+    return {
+        "client": host.address,
+        "name": text(host.name),
+        "server": host.local,
+        "svid": who.svid,
+        "oh": text(who.oh),
+    }
 
 
 def span(start: int, end: int) -> Row:
@@ -84,6 +90,7 @@ def a_share(file: bytes, share: Share[tuple[Host, bytes]]) -> Row:
         "deny": ACCESS[share.deny],
         "client": host.address,
         "name": text(host.name),
+        "server": host.local,
         "oh": text(oh),
     }
 
@@ -140,6 +147,7 @@ def client(host: Host, *, locks: int, shares: int, blocked: int) -> Row:
     return {
         "client": host.address,
         "name": text(host.name),
+        "server": host.local,
         "locks": locks,
         "shares": shares,
         "blocked": blocked,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from ipaddress import ip_address
 
 from pydaemons.engine.effects import Effect, Persist
@@ -67,26 +68,31 @@ class Monitor:
 
     # ---- what our lock manager asks
 
-    def watch(self, address: str, name: bytes, now: Now, *, local: str | None = None, state: int = 0) -> None:
+    def watch(
+        self, address: str, name: bytes, now: Now, *, local: str, state: int = 0, resumed: bool = False
+    ) -> None:
         """Monitor a client, durably before the answers of this batch leave. `local` is our address it talks
         to; `state` its state number if it told."""
         address = canonical(address)
         host = self.hosts.get(address)
         if host is None:
-            host = Host(address, name, local, state, self.state)
-        elif host.ours and host.name == (name or host.name) and host.local == (local or host.local):
+            host = Host(address, name, [], state, self.state)
+        elif host.ours and host.name == (name or host.name) and local in host.locals:
             return
         host.ours = True
         host.name = name or host.name
-        host.local = local or host.local
         host.state = host.state or state
+        if local not in host.locals:
+            host.locals.append(local)
         self._keep(host)
 
-    def unwatch(self, address: str, now: Now) -> None:
-        """Monitor a client no longer."""
+    def unwatch(self, address: str, now: Now, *, local: str) -> None:
+        """Monitor a client no longer, unless it talks to another address of ours as well."""
         host = self.hosts.get(canonical(address))
         if host is not None and host.ours:
-            host.ours = False
+            if local in host.locals:
+                host.locals.remove(local)
+            host.ours = bool(host.locals)
             self._keep(host)
 
     def notified(self, mon_name: bytes, state: int, priv: bytes, now: Now) -> None:
@@ -104,12 +110,20 @@ class Monitor:
         self._for_others = 0
         self.notifier.begin(self.state, now)
 
-    def announce(self, address: str | None, now: Now) -> list[str]:
-        """Tell one monitored host, or all, that we restarted, though no lock is lost: an administrator wants
-        them to reclaim (a service address moved here). They stay monitored. Whom it was told.
+    def announce(self, address: str | None, now: Now, *, local: str | None = None) -> list[str]:
+        """Tell one monitored host, or all, or all that talk to our address `local`, that we restarted, though
+        no lock is lost: an administrator wants them to reclaim. They stay monitored. Whom it was told. With
+        both addresses the host need not be monitored: a service address came here, and who talked to it
+        elsewhere is told from there.
 
         It takes a new state number: clients take no notice of one they heard before."""
-        hosts = [host for host in self.hosts.values() if address in (None, host.address)]
+        hosts = [
+            replace(host, locals=host.locals if local is None else [local])
+            for host in self.hosts.values()
+            if address in (None, host.address) and (local is None or local in host.locals)
+        ]
+        if not hosts and address is not None and local is not None:
+            hosts = [Host(canonical(address), locals=[canonical(local)])]
         if hosts:
             self.state = next_state(self.state)
             self._effects.append(persist_state(self.state))

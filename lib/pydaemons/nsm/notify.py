@@ -2,8 +2,8 @@
 """Telling those who were monitored that we restarted (SM_NOTIFY), so that they reclaim their locks. Read
 Notifier.
 
-In the background, from the address each of them knows us by, over UDP by AUTH_NONE from a privileged port (as
-monitors require), once for every form of our name: a peer finds us in its list by either. Whoever does
+In the background, from the addresses each of them knows us by, over UDP by AUTH_NONE from a privileged port
+(as monitors require), once for every form of our name: a peer finds us in its list by either. Whoever does
 not answer is tried again for a while, with growing gaps, and then given up: that is no crash of the peer.
 """
 
@@ -29,22 +29,27 @@ GIVEN_UP_ID = "0e0c4d2f9c0b4c50a3f5a1c1e0a6c033"
 """MESSAGE_ID of a host that could not be notified."""
 
 
+Way = tuple[bytes, str]
+"""A form of our name, and the address of ours it is said from; empty: whichever."""
+
+
 class _Task:
     """One host to be told."""
 
-    __slots__ = ("astray", "calls", "host", "left", "local", "until", "wait")
+    __slots__ = ("astray", "calls", "host", "left", "lost", "until", "wait")
 
     def __init__(self, host: Host, names: tuple[bytes, ...], until: float) -> None:
         self.host = host
-        self.left = set(names)
-        """Names not yet acknowledged."""
+        self.left: set[Way] = {(name, local) for local in host.locals or ("",) for name in names}
+        """Not yet acknowledged."""
         self.until = until
         self.wait = FIRST_WAIT
-        self.local = host.local
-        self.astray = False
-        """The last round could not be delivered."""
-        self.calls: dict[bytes, Pending] = {}
-        """Under way, by name."""
+        self.astray: set[str] = set()
+        """Addresses from which the last round could not be delivered,"""
+        self.lost: set[str] = set()
+        """and which the next leaves to the routing table therefore."""
+        self.calls: dict[Way, Pending] = {}
+        """Under way."""
 
 
 class Notifier:
@@ -122,31 +127,32 @@ class Notifier:
             self._effects.append(Log(Level.WARNING, text, {"CLIENT": address}, GIVEN_UP_ID))
             self.forget(address, now)
             return
-        if task.astray:
-            # the address it knows us by may be gone from this host: any other is better than none
-            task.local = None if task.local is not None else task.host.local
-            task.astray = False
-        target = Target(address, NSM_PROGRAM, NSM_VERSION, Transport.UDP, source=task.local, privileged=True)
-        for name in sorted(task.left):
-            before = task.calls.get(name)
+        # the address it knows us by may be gone from this host: any other is better than none
+        task.lost ^= task.astray
+        task.astray.clear()
+        for way in sorted(task.left):
+            before = task.calls.get(way)
             if before is not None:
                 self._rpc.cancel(before, now)
+            name, local = way
+            source = None if local in task.lost else local or None
+            target = Target(address, NSM_PROGRAM, NSM_VERSION, Transport.UDP, source=source, privileged=True)
 
-            def done(outcome: Outcome, now: Now, name: bytes = name) -> None:
-                self._done(task, name, outcome, now)
+            def done(outcome: Outcome, now: Now, way: Way = way) -> None:
+                self._done(task, way, outcome, now)
 
             args = CHANGE.pack(Change(name, self._state))
-            task.calls[name] = self._rpc.call(
+            task.calls[way] = self._rpc.call(
                 target, Proc.NOTIFY, args, schedule=(task.wait,), now=now, done=done, anonymous=True
             )
         self._timers.set(address, now.mono + task.wait)
         task.wait = min(task.wait * 2, LONGEST_WAIT)
 
-    def _done(self, task: _Task, name: bytes, outcome: Outcome, now: Now) -> None:
-        task.calls.pop(name, None)
+    def _done(self, task: _Task, way: Way, outcome: Outcome, now: Now) -> None:
+        task.calls.pop(way, None)
         if isinstance(outcome, Success):
-            task.left.discard(name)
+            task.left.discard(way)
             if not task.left:
                 self.forget(task.host.address, now)
         elif isinstance(outcome, Unreachable):
-            task.astray = True
+            task.astray.add(way[1])

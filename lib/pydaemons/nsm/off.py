@@ -15,10 +15,12 @@ class Unmonitored:
     state = 0
     hosts: tuple[str, ...] = ()
 
-    def watch(self, address: str, name: bytes, now: Now, *, local: str | None = None, state: int = 0) -> None:
+    def watch(
+        self, address: str, name: bytes, now: Now, *, local: str, state: int = 0, resumed: bool = False
+    ) -> None:
         """Nothing to do."""
 
-    def unwatch(self, address: str, now: Now) -> None:
+    def unwatch(self, address: str, now: Now, *, local: str) -> None:
         """Nothing to do."""
 
     def notified(self, mon_name: bytes, state: int, priv: bytes, now: Now) -> None:

@@ -99,25 +99,39 @@ class StatdMonitor:
 
     # ---- what the lock manager asks
 
-    def watch(self, address: str, name: bytes, now: Now, *, local: str | None = None, state: int = 0) -> None:
+    def watch(
+        self, address: str, name: bytes, now: Now, *, local: str, state: int = 0, resumed: bool = False
+    ) -> None:
         """Have a client monitored: our note of it is durable before the answers of this batch leave, the
         registration is on its way."""
         address = canonical(address)
         self._unused.discard(address)
         host = self.hosts.get(address)
         if host is None:
-            host = Host(address, name, local, state, self.state)
+            host = Host(address, name, [local], state, self.state)
             self._name(host)
             self.hosts[address] = host
             self._by_private[host.private] = host
             self._keep(host)
             self._register(host, now)
+        elif local not in host.locals:
+            host.locals.append(local)
+            self._keep(host)
 
-    def unwatch(self, address: str, now: Now) -> None:
-        """Have it monitored no longer."""
-        host = self.hosts.pop(canonical(address), None)
+    def unwatch(self, address: str, now: Now, *, local: str) -> None:
+        """Have it monitored no longer, unless it talks to another address of ours as well."""
+        host = self.hosts.get(canonical(address))
         if host is None:
             return
+        if local in host.locals:
+            host.locals.remove(local)
+        if host.locals:
+            self._keep(host)
+        else:
+            self._forget(host, now)
+
+    def _forget(self, host: Host, now: Now) -> None:
+        del self.hosts[host.address]
         self._unused.discard(host.address)
         self._timers.cancel(host.address)
         self._by_private.pop(host.private, None)
@@ -172,7 +186,7 @@ class StatdMonitor:
                 self._register(host, now)
             elif not address:
                 for unused in sorted(self._unused):
-                    self.unwatch(unused, now)
+                    self._forget(self.hosts[unused], now)
 
     def deadline(self) -> float | None:
         """When `tick` is wanted."""

@@ -44,8 +44,8 @@ class Host:
     address: str
     name: bytes = b""
     """What it calls itself, to be shown."""
-    local: str | None = None
-    """The address of ours that it talks to: its monitor may know us by nothing else."""
+    locals: list[str] = field(default_factory=list)
+    """The addresses of ours that it talks to: its monitor knows us by these, and may by nothing else."""
     state: int = 0
     """Its state number as last heard, 0 when never."""
     told: int = 0
@@ -61,7 +61,8 @@ class Host:
 
     def format(self) -> bytes:
         """The state file."""
-        lines = [HEAD, f"address {self.address}", f"name {_shown(self.name)}", f"local {self.local or '-'}"]
+        lines = [HEAD, f"address {self.address}", f"name {_shown(self.name)}"]
+        lines += [f"local {local}" for local in self.locals or "-"]
         lines += [f"state {self.state}", f"told {self.told}", f"private {self.private.hex()}"]
         lines.append(f"alias {_shown(self.alias)}")
         lines.append(f"ours {'yes' if self.ours else 'no'}")
@@ -97,7 +98,7 @@ class Host:
             case "name":
                 self.name = _read(value)
             case "local":
-                self.local = None if value == "-" else canonical(value)
+                self.locals += [] if value == "-" else [canonical(value)]
             case "state":
                 self.state = _number(value)
             case "told":
