@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fakes.locking import World
-from pydaemons.cli.lockctl_screen import HELP, Sample, View, picture, rates
+from pydaemons.cli.lockctl_screen import HELP, Sample, View, client_rates, picture, rates
 from pydaemons.nlm import views
 from pydaemons.nlm.survey import survey
 
@@ -40,12 +40,13 @@ def lines(
 
 
 def test_it_has_a_summary_traffic_clients_and_files_with_who_waits_for_whom(world):
-    shown = lines(world, View(rates={"LOCK": 12.5, "granted": 10.0}))
+    each = {("10.0.0.2", "10.0.0.1"): 7.5}
+    shown = lines(world, View(rates={"LOCK": 12.5, "granted": 10.0}, of_clients=each))
     assert "3 clients, 2 locks on 2 files, 1 shares, 2 waiting" in shown[0]
     assert "LOCK 12.5" in shown[1]
     assert "granted 10" in shown[1]
     table = [line.split() for line in shown]
-    assert ["10.0.0.2", "one", "2", "1", "0", "yes", "0.0s"] in table
+    assert ["10.0.0.2", "one", "7.5", "2", "1", "0", "yes", "0.0s"] in table
     assert [FH.hex(), "1", "2", "10.0.0.2:1", "one", "holds", "WRITE", "0", "9", "-", "-"] in table
     assert ["10.0.0.3:1", "two", "waits", "WRITE", "5", "6", "0.0s", "10.0.0.2:1"] in table
     assert ["10.0.0.4:1", "three", "waits", "READ", "0", "EOF", "0.0s", "10.0.0.2:1"] in table
@@ -92,6 +93,23 @@ def test_more_than_is_shown_is_counted(world):
     many = {**survey_.answer["clients"][0]}
     survey_.answer["clients"].extend([many] * 50)
     assert "and 50 more clients" in picture(survey_, View(), width=100, height=15)
+
+
+def test_each_client_has_its_own_rate_since_the_last_look_or_since_it_came():
+    def answer(pid: int, at: float, **calls: int) -> dict[str, Any]:
+        rows = [
+            {"client": name, "server": "s", "calls": count, "first_seen": 1000.0}
+            for name, count in calls.items()
+        ]
+        return {"pid": pid, "at": at, "clients": rows}
+
+    first = answer(1, 10.0, a=20, b=40)
+    assert client_rates(first, None, 1010.0) == {("a", "s"): 2.0, ("b", "s"): 4.0}
+    later = answer(1, 12.0, a=120, b=40, c=24)
+    assert client_rates(later, first, 1012.0) == {("a", "s"): 50.0, ("b", "s"): 0.0, ("c", "s"): 2.0}
+    back = answer(1, 14.0, a=28)
+    assert client_rates(back, later, 1014.0) == {("a", "s"): 2.0}, "forgotten, and come back"
+    assert client_rates(answer(2, 15.0, a=30), later, 1015.0) == {("a", "s"): 2.0}
 
 
 def test_rates_are_per_second_since_the_last_look_or_the_start():

@@ -53,6 +53,17 @@ def test_clients_have_what_they_hold_and_wait_for(world):
     assert found == {"one": (5, 1, 0), "two": (0, 0, 3)}
 
 
+def test_calls_of_each_client_are_counted_however_they_are_answered(world):
+    one = world.clients["10.0.0.2"]
+    before = {row["name"]: row["calls"] for row in looked(world)["clients"]}
+    assert before == {"one": 6, "two": 3}
+    for _ in range(5):
+        one.lock(fh=b"e")
+        one.unlock(fh=b"e")
+    assert world.prompted > 0
+    assert {row["name"]: row["calls"] for row in looked(world)["clients"]} == {"one": 16, "two": 3}
+
+
 def test_one_look_goes_through_no_more_than_so_much_but_finds_all_who_wait(world, monkeypatch):
     assert looked(world)["complete"]
     monkeypatch.setattr(module, "LOOK", 2)

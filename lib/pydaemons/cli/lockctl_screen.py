@@ -45,6 +45,8 @@ FILES = (
     Column("FOR", right=True),
     Column("BEHIND", cut=True),
 )
+Client = tuple[str, str]
+"""Its address, and ours that it calls."""
 SAME = " "
 """The file of the line above."""
 
@@ -67,6 +69,8 @@ class View:
     trouble: str = ""
     """Why the picture is an old one."""
     rates: Mapping[str, float] = field(default_factory=dict)
+    of_clients: Mapping[Client, float] = field(default_factory=dict)
+    """Calls per second of each."""
 
 
 def rates(now: Row, before: Row | None, since: float) -> dict[str, float]:
@@ -77,6 +81,29 @@ def rates(now: Row, before: Row | None, since: float) -> dict[str, float]:
     else:
         seconds, old = max(since, 1.0), {}
     return {name: round((count - old.get(name, 0)) / seconds, 1) for name, count in _counts(now).items()}
+
+
+def client_rates(now: Row, before: Row | None, wall: float) -> dict[Client, float]:
+    """Calls per second of each client: since `before`, or, if that knows none of it, since it was first
+    seen."""
+    old: dict[Client, int] = {}
+    seconds = 0.0
+    if before is not None and before["pid"] == now["pid"] and now["at"] > before["at"]:
+        seconds = now["at"] - before["at"]
+        old = {client_of(row): row["calls"] for row in before["clients"]}
+    found = {}
+    for row in now["clients"]:
+        client = client_of(row)
+        if client in old and row["calls"] >= old[client]:
+            found[client] = round((row["calls"] - old[client]) / seconds, 1)
+        else:  # it is new, or was forgotten and came back
+            found[client] = round(row["calls"] / max(wall - row["first_seen"], 1.0), 1)
+    return found
+
+
+def client_of(row: Row) -> Client:
+    """What a client is told apart by."""
+    return row["client"], row["server"]
 
 
 def _counts(answer: Row) -> dict[str, int]:
@@ -97,7 +124,7 @@ def picture(
     if view.clients:
         most = None if height is None else max(3, (height - 6) // 3)
         headings.append(len(lines))
-        lines += [*_clients(answer["clients"], sample.at, style, most), ""]
+        lines += [*_clients(answer["clients"], view, sample.at, style=style, most=most), ""]
     table = tables.render(FILES, [row for file in answer["files"] for row in _file(file)], style)
     if not answer["files"]:
         table[1:] = ["nothing is locked"]
@@ -146,10 +173,11 @@ def _traffic(per_second: Mapping[str, float]) -> str:
     return f"calls/s: {calls}  (LOCK: {outcomes})"
 
 
-def _clients(clients: Sequence[Row], now: float, style: Style, most: int | None) -> list[str]:
+def _clients(clients: Sequence[Row], view: View, now: float, *, style: Style, most: int | None) -> list[str]:
     first = sorted(clients, key=lambda row: (-row["blocked"], -row["locks"], -row["last_seen"]))
     fields: tuple[Field, ...] = (
         *CLIENT,
+        (Column("CALLS/S", right=True), lambda row: f"{view.of_clients.get(client_of(row), 0.0):g}"),
         plain("LOCKS", right=True),
         plain("SHARES", right=True),
         plain("WAITING", "blocked", right=True),

@@ -13,7 +13,7 @@ import sys
 import time
 
 from pydaemons.cli import tables
-from pydaemons.cli.lockctl_screen import ORDERS, Sample, View, picture, rates
+from pydaemons.cli.lockctl_screen import ORDERS, Sample, View, client_of, client_rates, picture, rates
 from pydaemons.cli.lockctl_shared import OK
 from pydaemons.cli.terminal import ENDED, Terminal
 from pydaemons.kit.controlclient import ControlClient, NotRunningError
@@ -48,6 +48,7 @@ class Source:
         sample = Sample(answer, time.time())
         before = None if self._last is None else self._last.answer
         view.rates = rates(answer, before, sample.at - self._since[answer["pid"]])
+        view.of_clients = client_rates(answer, before, sample.at)
         self._last = sample
         return sample
 
@@ -80,7 +81,12 @@ def _print(source: Source, view: View, arguments: argparse.Namespace) -> None:
                 print()
         sample = source.look(view, FILES)
         if arguments.json:
-            print(json.dumps({"time": sample.at, "rates": view.rates, **sample.answer}), flush=True)
+            clients = [
+                {**row, "calls_per_second": view.of_clients[client_of(row)]}
+                for row in sample.answer["clients"]
+            ]
+            told = {"time": sample.at, "rates": view.rates, **sample.answer, "clients": clients}
+            print(json.dumps(told), flush=True)
         else:
             print("\n".join(picture(sample, view, width=None, height=None)), flush=True)
 

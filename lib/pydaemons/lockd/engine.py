@@ -152,6 +152,9 @@ class LockEngine:
     def receive(self, data: bytes, origin: Origin, now: Now) -> bytes | None:
         """A call that `prompt` did not answer."""
         reply = self.service.receive(data, origin, now)
+        host = self.server.hosts.find((origin.peer.host, origin.local.host))
+        if host is not None:
+            host.calls += 1
         if self.trace.flags:
             self.trace.received(data, origin, reply)
         elif reply is not None and reply[-4:] == GRANTED:

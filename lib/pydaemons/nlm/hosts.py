@@ -37,6 +37,7 @@ class Host:
 
     __slots__ = (
         "address",
+        "calls",
         "changes",
         "first_seen",
         "last_seen",
@@ -55,6 +56,8 @@ class Host:
         """Our address that it calls."""
         self.name = name
         """caller_name as last seen, or empty."""
+        self.calls = 0
+        """How many came since this process began, or knows it."""
         self.changes = 0
         """Another number whenever what is known of it, or of its owners, is not so any more."""
         self.owners: dict[int, Owner] = {}

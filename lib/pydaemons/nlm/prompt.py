@@ -183,6 +183,7 @@ class Prompt:
         fresh = None if origin.transport is Transport.TCP else cache.fresh
         took = False
         locks = unlocks = 0
+        before = len(answers)
         try:
             for at, size, stride, left in runs:
                 first = plans.get(size)
@@ -230,8 +231,10 @@ class Prompt:
                     left -= 1
         finally:
             server.passed(locks, unlocks)
+            host = lane.host
+            host.calls += len(answers) - before
             if locks or took:
-                lane.host.last_seen = now.wall
+                host.last_seen = now.wall
             cache.bound()
 
     def _answer_together(

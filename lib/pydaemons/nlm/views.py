@@ -153,6 +153,7 @@ def client(host: Host, *, locks: int, shares: int, blocked: int) -> Row:
         "blocked": blocked,
         "monitored": host.monitored,
         "state": host.state,
+        "calls": host.calls,
         "first_seen": host.first_seen,
         "last_seen": host.last_seen,
     }
