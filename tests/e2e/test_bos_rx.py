@@ -23,11 +23,13 @@ from hosts.waiting import wait_for
 pytestmark = [pytest.mark.needs("bos", "bosserver")]
 
 PATIENT = "/usr/local/bin/patient"
-"""A server that ends without a core whatever it is told by."""
-PROGRAM = """#!/bin/sh
-trap 'kill $child; exit 0' TERM QUIT
-sleep 1000 & child=$!
-wait
+"""A server that ends without a core whatever it is told by. It has no child: one that the shell had just
+forked would miss the signal, and systemd wait a minute for it."""
+NEVER = "/run/never"
+"""A pipe nobody writes to."""
+PROGRAM = f"""#!/bin/sh
+trap 'exit 0' TERM QUIT
+read -r word <>{NEVER}
 """
 
 
@@ -61,6 +63,7 @@ def labor() -> Iterator[Labor]:
         for machine in machines:
             prepare_afs(machine)
             machine.write(PATIENT, PROGRAM, mode=0o755)
+            machine.run("mkfifo", NEVER, check=True)
         bos = BosHost(ours)
         ours.run("install", "-d", STATE, f"{STATE}/etc", f"{STATE}/log", check=True)
         ours.run("install", "-d", "-m", "700", f"{STATE}/local", check=True)
