@@ -67,3 +67,14 @@ def test_it_is_rewritten_when_it_says_much_more_than_is_true(monkeypatch):
 
 def test_every_kind_of_record_has_a_number_of_its_own():
     assert len({int(op) for op in Op}) == len(Op)
+
+
+def test_a_record_is_what_stands_around_its_range_and_the_range():
+    world = World()
+    world.client().lock(fh=b"file", svid=7)
+    (host,) = world.server.hosts
+    owner = host.owners[7]
+    for op in (journal.SHARED, journal.EXCLUSIVE, journal.UNLOCKED):
+        before, behind = journal.around_range(op, owner, b"file")
+        whole = journal.pack_range(op, owner, b"file", 5, 2**63)
+        assert before + journal.pack_span(5, 2**63) + behind == whole

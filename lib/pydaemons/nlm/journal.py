@@ -96,6 +96,9 @@ ADDRESS = Struct("!BIB")
 HOST = Struct("!BIi?ddH")
 OWNER = Struct("!BIiH")
 RANGE = Struct("!BIiQQH")
+SPAN = Struct("!QQ")
+"""Of RANGE, start and end."""
+pack_span = SPAN.pack
 SHARE = Struct("!BIBHH")
 WAITER = Struct("!BIiQQ?HHHQQB??HHd")
 KEY = Struct("!BIiQQ?H")
@@ -108,6 +111,8 @@ GRACE = Struct("!B?d")
 TIME = Struct("!Bd")
 REPLY = Struct("!BI4sIH")
 PAIR = Struct("!Ii")
+OWNER_AT = 1
+"""Where in a record about an owner a PAIR stands that says which."""
 BODY_AT = 4 + len(SUCCESS)
 """Where in a reply its result begins: what stands before follows from the call."""
 
@@ -327,6 +332,13 @@ class Journal:
 def pack_range(op: int, owner: Owner, file: bytes, start: int, end: int) -> bytes:
     """A lock taken (SHARED, EXCLUSIVE), or bytes freed (UNLOCKED)."""
     return RANGE.pack(op, owner.host.number, owner.svid, start, end, len(file)) + file
+
+
+def around_range(op: int, owner: Owner, file: bytes) -> tuple[bytes, bytes]:
+    """What `pack_range` has before and behind `pack_span` of the range."""
+    whole = pack_range(op, owner, file, 0, 0)
+    at = OWNER_AT + PAIR.size
+    return whole[:at], whole[at + SPAN.size :]
 
 
 def pack_reply(number: int, xid: bytes, check: int, reply: bytes) -> bytes:

@@ -6,17 +6,11 @@ only. All between them (credential, caller name, file handle, owner) comes as th
 bytes mean what they meant before. So a call is cut up by one struct call, whose layout is *predicted* from
 its size, into
 
-    xid | head | cookie | rest
+    xid | head | cookie | body | offset | length | tail
 
-and believed if `head` is that of the prediction and `rest` has been met: then program, caller and procedure,
-owner, file, mode and range are known, and also what the journal will say of it: that is its `Deed`. A rest
-not met is cut up further,
-
-    body | offset | length | tail
-
-and believed if `tail` is that of the prediction and `body` has been met. The lengths of all variable fields
-stand in head and body, so equal bytes prove that the layout was right. A body is learned when it comes for
-the second time.
+and believed if `head` and `tail` are those of the prediction and `body` has been met: then program, caller
+and procedure, owner, file and mode are known. The lengths of all variable fields stand in head and body, so
+equal bytes prove that the layout was right. A body is learned when it comes for the second time.
 
 Calls of one size that come together are cut up together, and go through each step as a column (`_Column`):
 most of the work of a single one is Python's, not ours.
@@ -30,13 +24,14 @@ and what that makes of it is right. What is known of a caller is forgotten when 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import repeat
+from itertools import compress, islice, repeat
+from operator import add
 from struct import Struct
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from pydaemons.engine.protocol import Buffer, Now, Origin, Run, Transport
 from pydaemons.nlm.hosts import Host, Owner
-from pydaemons.nlm.journal import EXCLUSIVE, SHARED, UNLOCKED, pack_range
+from pydaemons.nlm.journal import EXCLUSIVE, SHARED, UNLOCKED, around_range, pack_span
 from pydaemons.nlm.ranges import EOF, Span
 from pydaemons.nlm.types import NLM_PROGRAM, LockArgs, UnlockArgs
 from pydaemons.nlm.versions import NEWEST
@@ -49,9 +44,7 @@ if TYPE_CHECKING:
 
 MOST = 8192
 """Bodies remembered, met once or known; beyond that all are forgotten, so that hostile ones cost time but no
-memory. As many deeds are, and those beyond that are not;"""
-AGAIN = 4
-"""with so many times as many, it is tried with others."""
+memory."""
 TOGETHER = 3
 """So many calls are worth being handled together, column by column,"""
 COLUMN = 64
@@ -66,19 +59,15 @@ _WORD = 4
 _kept = tuple.__new__
 """`_kept(Kept, (...))`: one without the detour through its Python-level constructor."""
 
-_Known: TypeAlias = tuple[bytes, Owner, bool]
-"""What a body says: file, owner, exclusive."""
-
-Deed: TypeAlias = tuple[bytes, Owner, Span, bool, bytes]
-"""What a call does: file, owner, range, exclusive, and the journal's record of it."""
+_Known: TypeAlias = tuple[bytes, Owner, bool, bytes, bytes]
+"""What a body says: file, owner, exclusive; and of the journal's record what goes before and behind the
+range."""
 
 
 class _Plan:
     """How calls of one size from one origin are expected to look."""
 
     __slots__ = (
-        "deeds",
-        "divide",
         "head",
         "known",
         "locks",
@@ -102,25 +91,17 @@ class _Plan:
         self.tail = pieces.tail
         """Everything behind the range."""
         number = "Q" if call.version == NEWEST else "I"
-        self.divide = Struct(f">{pieces.body}s{number}{number}{len(pieces.tail)}s")
-        """How a rest is cut up."""
-        self.sizes = f"4s{len(pieces.head)}s{pieces.cookie}s{self.divide.size}s"
-        """How a call is."""
-        self.unpack: Callable[[Buffer, int], tuple[bytes, ...]] = Struct(self.sizes).unpack_from
+        fixed = f"4s{len(pieces.head)}s{pieces.cookie}s{pieces.body}s"
+        self.sizes = f"{fixed}{number}{number}{len(pieces.tail)}s"
+        """How a call is cut up, in struct's terms."""
+        self.unpack: Callable[[Buffer, int], tuple[Any, ...]] = Struct(f">{self.sizes}").unpack_from
         self.middle = SUCCESS + pieces.cookie.to_bytes(_WORD, "big")
         """Of the answer, what stands between xid and cookie."""
         self.known: dict[bytes, _Known] = {}
         self.met: set[bytes] = set()
         """Bodies that came once."""
-        self.deeds: dict[bytes, Deed] = {}
-        """What is known of a rest."""
         self.other = other
         """Another plan for calls of this size."""
-
-    def forget(self) -> None:
-        """What bodies mean is to be learned again."""
-        self.known.clear()
-        self.deeds.clear()
 
 
 class _Lane:
@@ -146,7 +127,7 @@ class _Lane:
         self.host = host
         self.changes = host.changes
         for plan in self.all_plans():
-            plan.forget()
+            plan.known.clear()
 
 
 class Prompt:
@@ -157,9 +138,7 @@ class Prompt:
         self._service = service
         self._lanes: dict[Origin, _Lane] = {}
         self._size = 0
-        self._deeds = 0
-        """How many deeds have been made out since all were forgotten."""
-        self._layouts: dict[tuple[str, int, int], Callable[[Buffer, int], tuple[bytes, ...]]] = {}
+        self._layouts: dict[tuple[str, int, int], Callable[[Buffer, int], tuple[Any, ...]]] = {}
 
     def answer(
         self, data: Buffer, runs: Sequence[Run], origin: Origin, now: Now, answers: list[bytes]
@@ -191,12 +170,12 @@ class Prompt:
                     return
                 while left:
                     plan = first
-                    xid, head, cookie, rest = plan.unpack(data, at)
+                    xid, head, cookie, body, start, length, tail = plan.unpack(data, at)
                     while head != plan.head:
                         if plan.other is None:
                             return
                         plan = plan.other
-                        xid, head, cookie, rest = plan.unpack(data, at)
+                        xid, head, cookie, body, start, length, tail = plan.unpack(data, at)
                     if left >= TOGETHER:
                         together = at, size, stride, min(left, COLUMN)
                         done = self._answer_together(plan, data, together, answers, origin=origin, now=now)
@@ -205,21 +184,24 @@ class Prompt:
                             at += stride * done  # where the rest of the run begins
                             left -= done
                             continue
-                    deed = plan.deeds.get(rest) or self._understand(plan, rest)
-                    if deed is None or xid in new or xid in old:
+                    known = plan.known.get(body)
+                    end = start + length if length else EOF
+                    if known is None or tail != plan.tail or end > EOF or start >= EOF:
                         return
-                    file, owner, (start, end), exclusive, record = deed
+                    if xid in new or xid in old:
+                        return
+                    file, owner, exclusive, before_range, behind_range = known
                     if crowd and blocking.crowded(file):
                         return
                     if plan.locks:
                         if lock(file, owner, start, end, exclusive) is not None:
                             return
                         locks += 1
-                        note(record)
+                        note(before_range + pack_span(start, end) + behind_range)
                     else:
                         unlocks += 1
                         if unlock(file, owner, start, end):
-                            note(record)
+                            note(before_range + pack_span(start, end) + behind_range)
                     plan.procedure.calls += 1
                     reply = xid + plan.middle + cookie + GRANTED
                     kept = _kept(Kept, (peer, data[at : at + size], 0, size, 0, (reply,), mono))
@@ -243,22 +225,40 @@ class Prompt:
         """As many calls of the run as can be, if all have the head of `plan`: how many."""
         at, size, stride, count = run
         fields = self._layout(plan, stride - size, count)(data, at)
-        xids, rests = fields[::4], fields[3::4]
+        xids, starts, lengths = fields[::7], fields[4::7], fields[5::7]
         cache = self._service.cache
         if (
-            fields[1::4].count(plan.head) != count
+            fields[1::7].count(plan.head) != count
+            or fields[6::7].count(plan.tail) != count
             or len(set(xids)) != count
             or not cache.new.keys().isdisjoint(xids)
             or not cache.old.keys().isdisjoint(xids)
         ):
             return 0
-        deeds = self._understand_all(plan, rests)
-        done, notes = (self._lock_all if plan.locks else self._unlock_all)(deeds) if deeds else (0, ())
+        ends = [*map(add, starts, lengths)]
+        if 0 in lengths:
+            ends = [end if length else EOF for end, length in zip(ends, lengths, strict=True)]
+        if max(ends) > EOF or max(starts) >= EOF:
+            return 0
+        known = [*map(plan.known.get, fields[3::7])]
+        if None in known:
+            del known[known.index(None) :]
+            if not known:
+                return 0
+        files, owners, modes, before, behind = zip(*known, strict=True)
+        spans = [*zip(starts[: len(known)], ends, strict=False)]
+        records = map(b"".join, zip(before, map(pack_span, starts, ends), behind, strict=False))
+        if plan.locks:
+            done = self._lock_all(files, owners, spans, modes)
+            self._server.journal.note_all(islice(records, done))
+        else:
+            freed = self._unlock_all(files, owners, spans)
+            done = len(freed)
+            self._server.journal.note_all(compress(records, freed))
         if not done:
             return 0
-        self._server.journal.note_all(notes)
         plan.procedure.calls += done
-        replies = [*map(b"".join, zip(xids[:done], repeat(plan.middle), fields[2::4], repeat(GRANTED)))]
+        replies = [*map(b"".join, zip(xids[:done], repeat(plan.middle), fields[2::7], repeat(GRANTED)))]
         if not isinstance(data, bytes):  # a buffer that others will be received in
             data = b"".join([data[start : start + size] for start in range(at, at + stride * done, stride)])
             at, stride = 0, size
@@ -272,82 +272,53 @@ class Prompt:
         answers += replies
         return done
 
-    def _lock_all(self, deeds: Sequence[Deed]) -> tuple[int, Sequence[bytes]]:
-        """How many locks were taken, from the first on, and what the journal is to say of that."""
+    def _lock_all(
+        self, files: Sequence[bytes], owners: Sequence[Owner], spans: Sequence[Span], modes: Sequence[bool]
+    ) -> int:
+        """How many locks were taken, from the first on."""
         server = self._server
-        files, owners, spans, modes, notes = zip(*deeds, strict=True)
-        file, exclusive, count = files[0], modes[0], len(deeds)
+        table, blocking = server.table, server.blocking
+        file, exclusive, count = files[0], modes[0], len(files)
         done = 0
-        if files.count(file) == count and modes.count(exclusive) == count and not server.blocking.crowd:
-            done = server.table.lock_each(file, owners, spans, exclusive)
-        blocking, lock = server.blocking, server.table.lock
-        for file, owner, (start, end), exclusive, _ in deeds[done:]:
-            if (blocking.crowd and blocking.crowded(file)) or lock(file, owner, start, end, exclusive):
+        if files.count(file) == count and modes.count(exclusive) == count and not blocking.crowd:
+            done = table.lock_each(file, owners, spans, exclusive)
+        while done < count:
+            file = files[done]
+            if blocking.crowd and blocking.crowded(file):
+                break
+            if table.lock(file, owners[done], *spans[done], modes[done]) is not None:
                 break
             done += 1
         server.passed(done, 0)
-        return done, notes[:done]
+        return done
 
-    def _unlock_all(self, deeds: Sequence[Deed]) -> tuple[int, Sequence[bytes]]:
-        """How many calls to unlock were carried out, from the first on, and what the journal is to say."""
+    def _unlock_all(
+        self, files: Sequence[bytes], owners: Sequence[Owner], spans: Sequence[Span]
+    ) -> list[bool]:
+        """Of each call to unlock that was carried out, from the first on, whether it freed anything."""
         server = self._server
-        files, owners, spans, _, notes = zip(*deeds, strict=True)
-        file, count = files[0], len(deeds)
+        table, blocking = server.table, server.blocking
+        file, count = files[0], len(files)
         done = 0
-        if files.count(file) == count and not server.blocking.crowd:
-            done = server.table.unlock_each(file, owners, spans)
-        blocking, unlock = server.blocking, server.table.unlock
-        said = list(notes[:done])
-        for file, owner, (start, end), _, note in deeds[done:]:
+        if files.count(file) == count and not blocking.crowd:
+            done = table.unlock_each(file, owners, spans)
+        freed = [True] * done
+        for file, owner, span in zip(files[done:], owners[done:], spans[done:], strict=True):
             if blocking.crowd and blocking.crowded(file):
                 break
-            if unlock(file, owner, start, end):
-                said.append(note)
-            done += 1
-        server.passed(0, done)
-        return done, said
+            freed.append(table.unlock(file, owner, *span))
+        server.passed(0, len(freed))
+        return freed
 
-    def _understand(self, plan: _Plan, rest: bytes) -> Deed | None:
-        """What a call does of which only the body may have been met."""
-        body, offset, length, tail = plan.divide.unpack(rest)
-        known = plan.known.get(body)
-        end = offset + length if length else EOF
-        if known is None or tail != plan.tail or end > EOF or offset >= EOF:
-            return None
-        file, owner, exclusive = known
-        if not owner.noted:
-            return None
-        op = (EXCLUSIVE if exclusive else SHARED) if plan.locks else UNLOCKED
-        deed = file, owner, (offset, end), exclusive, pack_range(op, owner, file, offset, end)
-        self._deeds += 1
-        if self._deeds > AGAIN * MOST:
-            self._deeds = 0
-            for lane in self._lanes.values():
-                for each in lane.all_plans():
-                    each.deeds.clear()
-        if self._deeds <= MOST:
-            plan.deeds[rest] = deed
-        return deed
-
-    def _understand_all(self, plan: _Plan, rests: Sequence[bytes]) -> Sequence[Deed]:
-        """The deeds, from the first on, as far as they can be understood."""
-        deeds = [*map(plan.deeds.get, rests)]
-        for i, deed in enumerate(deeds) if None in deeds else ():
-            if deed is None:
-                deeds[i] = deed = self._understand(plan, rests[i])
-            if deed is None:
-                del deeds[i:]
-                break
-        return deeds  # type: ignore[return-value]  # none is None
-
-    def _layout(self, plan: _Plan, gap: int, count: int) -> Callable[[Buffer, int], tuple[bytes, ...]]:
+    def _layout(self, plan: _Plan, gap: int, count: int) -> Callable[[Buffer, int], tuple[Any, ...]]:
         """What cuts up so many calls with gaps between them."""
         key = plan.sizes, gap, count
         unpack = self._layouts.get(key)
         if unpack is None:
             if len(self._layouts) >= LAYOUTS:
                 self._layouts.clear()
-            unpack = self._layouts[key] = Struct(plan.sizes + f"{gap}x{plan.sizes}" * (count - 1)).unpack_from
+            layout = f">{plan.sizes}" + f"{gap}x{plan.sizes}" * (count - 1)
+            unpack = self._layouts[key] = Struct(layout).unpack_from
         return unpack
 
     def take(self) -> bytes | None:
@@ -380,7 +351,7 @@ class Prompt:
         first = lane.plans.get(size)
         plan = first
         while plan is not None:
-            _, head, _, rest = plan.unpack(data, 0)
+            _, head, _, body, _, _, tail = plan.unpack(data, 0)
             if head == plan.head:
                 break
             plan = plan.other
@@ -390,8 +361,7 @@ class Prompt:
                 return
             plan = lane.plans[size] = _Plan(call, pieces, first, locks=locks)
             self._count()
-            *_, rest = plan.unpack(data, 0)
-        body, _, _, tail = plan.divide.unpack(rest)
+            _, _, _, body, _, _, tail = plan.unpack(data, 0)
         if tail != plan.tail:  # the client's state number is another
             if self._learn(host, procedure.unpack(data, call.args_at), call) is None:
                 return
@@ -400,9 +370,11 @@ class Prompt:
             plan.met.add(body)
             self._count()
         elif body not in plan.known:
-            known = self._learn(host, procedure.unpack(data, call.args_at), call)
-            if known is not None:
-                plan.known[body] = known
+            said = self._learn(host, procedure.unpack(data, call.args_at), call)
+            if said is not None:
+                file, owner, exclusive = said
+                op = (EXCLUSIVE if exclusive else SHARED) if locks else UNLOCKED
+                plan.known[body] = *said, *around_range(op, owner, file)
 
     def _count(self) -> None:
         self._size += 1
@@ -410,10 +382,11 @@ class Prompt:
             self._size = 0
             self._lanes.clear()
 
-    def _learn(self, host: Host, args: LockArgs | UnlockArgs, call: Call) -> _Known | None:
-        """What a call says, if it says nothing that is news: of one repeated late, that may be."""
+    def _learn(self, host: Host, args: LockArgs | UnlockArgs, call: Call) -> tuple[bytes, Owner, bool] | None:
+        """File, owner, exclusive: what a call says, if it says nothing that is news: of one repeated late,
+        that may be. Nor if the journal does not know its owner."""
         owner = host.owners.get(args.svid)
-        if owner is None:
+        if owner is None or not (owner.noted and host.noted):
             return None
         file = self._server.file(args.fh, call)
         if isinstance(args, UnlockArgs):
