@@ -37,7 +37,7 @@ KIND, VERSION = "pylockd journal", 2
 
 FLOOR = 4 << 20
 """Bytes that may be appended before a rewrite is worth the while,"""
-GROWTH = 1.0
+GROWTH = 1.5
 """or this many times what the last one took. Journal and lock table together are to stay below 250 bytes for
 a lock held."""
 PART = 1 << 14

@@ -47,9 +47,9 @@ MOST = 8192
 memory."""
 TOGETHER = 3
 """So many calls are worth being handled together, column by column,"""
-COLUMN = 64
+COLUMN = 32
 """up to so many,"""
-LAYOUTS = 256
+LAYOUTS = 128
 """and of what such columns look like so much is remembered."""
 
 GRANTED = bytes(4)
