@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import socket
 from collections.abc import Iterator
@@ -12,8 +11,8 @@ import pytest
 
 from fakes.claims import claim, query, wire
 from hosts.holder import Process
-from hosts.lab import Host, Lab
-from hosts.netbios import ask, ctl, start_pynmbd
+from hosts.lab import Lab
+from hosts.netbios import ask, resident, start_pynmbd, stats
 from hosts.waiting import wait_for
 from pydaemons.netbios import nspacket
 from pydaemons.netbios.codes import Opcode
@@ -45,17 +44,6 @@ def lab() -> Iterator[Lab]:
 @pytest.fixture(scope="module")
 def pynmbd(lab: Lab) -> Process:
     return start_pynmbd(lab.h1, CONF)
-
-
-def stats(host: Host) -> dict[str, int]:
-    found: dict[str, int] = json.loads(ctl(host, "--json", "stats"))
-    return found
-
-
-def resident(process: Process) -> int:
-    """Kilobytes."""
-    with open(f"/proc/{process.pid}/status", encoding="ascii") as status:
-        return next(int(line.split()[1]) for line in status if line.startswith("VmRSS:"))
 
 
 def originals(address: str) -> list[bytes]:

@@ -7,6 +7,7 @@ log when it does not. NetBIOS broadcasts stay in the lab.
 
 from __future__ import annotations
 
+import json
 import socket
 from pathlib import Path
 
@@ -129,3 +130,15 @@ def ctl(host: Host, *words: str) -> str:
     done = host.run(str(CHECKOUT / "bin/pynmbctl"), "--socket", f"{RUN}/control", *words)
     assert done.returncode == 0, f"pynmbctl {' '.join(words)}: {done.stdout}{done.stderr}"
     return str(done.stdout)
+
+
+def stats(host: Host) -> dict[str, int]:
+    """What pynmbd there has counted."""
+    found: dict[str, int] = json.loads(ctl(host, "--json", "stats"))
+    return found
+
+
+def resident(process: Process) -> int:
+    """Kilobytes of memory of a process that runs here."""
+    with open(f"/proc/{process.pid}/status", encoding="ascii") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmRSS:"))

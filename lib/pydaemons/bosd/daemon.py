@@ -61,11 +61,11 @@ from pydaemons.engine.effects import Level
 from pydaemons.engine.protocol import Now
 from pydaemons.kit.daemon import Daemon, Shell, StartError
 from pydaemons.kit.driver import Driver
+from pydaemons.kit.main import FAILED, NOT_CONFIGURED
 from pydaemons.kit.treewatch import TreeWatch
 from pydaemons.kit.varlink import Interface
 from pydaemons.tunables.declare import TunableChanged
 
-FAILED, NOT_CONFIGURED = 1, 6
 START_ANEW = 75
 """Exit status that the unit answers by a fresh start (EX_TEMPFAIL)."""
 PATIENCE = 60.0

@@ -35,7 +35,7 @@ from pydaemons.nlm.journal import EXCLUSIVE, SHARED, UNLOCKED, around_range, pac
 from pydaemons.nlm.ranges import EOF, Span
 from pydaemons.nlm.types import NLM_PROGRAM, LockArgs, UnlockArgs
 from pydaemons.nlm.versions import NEWEST
-from pydaemons.sunrpc.dupcache import Kept
+from pydaemons.sunrpc.dupcache import Kept, new_kept
 from pydaemons.sunrpc.message import SUCCESS, padded
 from pydaemons.sunrpc.program import Call, Procedure, Service
 
@@ -55,9 +55,6 @@ LAYOUTS = 128
 GRANTED = bytes(4)
 """How the answers end that are given here."""
 _WORD = 4
-
-_kept = tuple.__new__
-"""`_kept(Kept, (...))`: one without the detour through its Python-level constructor."""
 
 _Known: TypeAlias = tuple[bytes, Owner, bool, bytes, bytes]
 """What a body says: file, owner, exclusive; and of the journal's record what goes before and behind the
@@ -204,7 +201,7 @@ class Prompt:
                             note(before_range + pack_span(start, end) + behind_range)
                     plan.procedure.calls += 1
                     reply = xid + plan.middle + cookie + GRANTED
-                    kept = _kept(Kept, (peer, data[at : at + size], 0, size, 0, (reply,), mono))
+                    kept = new_kept(Kept, (peer, data[at : at + size], 0, size, 0, (reply,), mono))
                     new[xid] = kept
                     if fresh is not None:
                         fresh.append(kept)
@@ -265,7 +262,7 @@ class Prompt:
         elif len(data) > 2 * stride * done:
             data = data[at : at + stride * done]  # what else came with them is not to be kept
             at = 0
-        kept = _kept(Kept, (origin.peer, data, at, size, stride, replies, now.mono))
+        kept = new_kept(Kept, (origin.peer, data, at, size, stride, replies, now.mono))
         cache.new.update(zip(xids[:done], repeat(kept)))
         if cache.fresh is not None and origin.transport is not Transport.TCP:
             cache.fresh.append(kept)

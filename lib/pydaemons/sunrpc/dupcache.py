@@ -39,8 +39,8 @@ by."""
 Key = bytes | tuple[bytes, Address]
 """What a reply is filed under: its xid; xid and peer where another peer's call has that xid."""
 
-_kept = tuple.__new__
-"""`_kept(Kept, (...))`: one without the detour through its Python-level constructor."""
+new_kept = tuple.__new__
+"""`new_kept(Kept, (...))`: one without the detour through its Python-level constructor."""
 
 
 class Kept(NamedTuple):
@@ -104,7 +104,7 @@ class ReplyCache:
 
     def keep(self, data: bytes, peer: Address, reply: bytes, mono: float, *, outlive: bool = True) -> None:
         """Remember a reply; `outlive` this process, where the owner sees to that."""
-        kept = _kept(Kept, (peer, data, 0, len(data), 0, (reply,), mono))
+        kept = new_kept(Kept, (peer, data, 0, len(data), 0, (reply,), mono))
         self._file(data[:4], kept)
         self.bound()
         if outlive and self.fresh is not None:
