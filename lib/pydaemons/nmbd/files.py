@@ -18,7 +18,7 @@ from pydaemons.kit.clock import now
 from pydaemons.kit.log import Log
 from pydaemons.netbios import name
 from pydaemons.netbios.codes import ACTIVE, PERMANENT, Suffix
-from pydaemons.netbios.node import handover, lmhosts, winsdat, winsdb
+from pydaemons.netbios.node import handover, lmhosts, winsdat, winsrecord
 from pydaemons.netbios.node.events import WriteBrowseList
 from pydaemons.netbios.node.handover import Handover
 from pydaemons.netbios.node.names import ANSWERED
@@ -98,8 +98,8 @@ def namelist(node: Node, wall: float) -> Iterator[str]:
         own = {own.wire for own in node.settings.names()}
         yield _head("WINS_SERVER_SUBNET")
         for wire, packed in list(node.db.records.items()):
-            record = winsdb.unpack(packed)
-            if record.state == winsdb.State.ACTIVE and record.expires > wall:
+            record = winsrecord.unpack(packed)
+            if record.state == winsrecord.State.ACTIVE and record.expires > wall:
                 addresses = [member.address for member in record.members]
                 # by then it must have been refreshed: when it will be is the owner's business
                 ends = record.expires

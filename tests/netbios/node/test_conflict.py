@@ -4,7 +4,7 @@
 import pytest
 
 from pydaemons.netbios.node.conflict import Action, decide, merge_groups, merge_hosts
-from pydaemons.netbios.node.winsdb import LOCAL, Member, Record, State
+from pydaemons.netbios.node.winsrecord import LOCAL, Member, Record, State
 from pydaemons.netbios.winsra import RecordKind
 
 A, B, C = b"\x0a\0\0\1", b"\x0a\0\0\2", b"\x0a\0\0\3"

@@ -5,7 +5,8 @@ from fakes.claims import wire
 from pydaemons.engine.protocol import Now
 from pydaemons.netbios.node.owners import BELIEVABLE, VERIFIED_FOR, Owners
 from pydaemons.netbios.node.tunables import NetbiosTunables
-from pydaemons.netbios.node.winsdb import LOCAL, Member, Record, State, WinsDb
+from pydaemons.netbios.node.winsdb import WinsDb
+from pydaemons.netbios.node.winsrecord import LOCAL, Member, Record, State
 from pydaemons.netbios.winsra import MOST_OWNERS, Owner, RecordKind
 
 US, THEM, THIRD = b"\x0a\0\0\1", b"\x0a\0\0\2", b"\x0a\0\0\3"

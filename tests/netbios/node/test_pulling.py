@@ -16,7 +16,8 @@ from pydaemons.netbios.node.pulling import ASK_AFTER, LOOK_AGAIN, Pulling
 from pydaemons.netbios.node.replicas import Replicas
 from pydaemons.netbios.node.telling import SLICE, Jobs
 from pydaemons.netbios.node.tunables import NetbiosTunables
-from pydaemons.netbios.node.winsdb import Member, Record, State, WinsDb
+from pydaemons.netbios.node.winsdb import WinsDb
+from pydaemons.netbios.node.winsrecord import Member, Record, State
 from pydaemons.netbios.winsra import Command, NameRecord, OwnedAddress, Owner, RecordKind, RecordState
 
 US, THEM, THIRD = b"\x0a\0\0\1", b"\x0a\0\0\2", b"\x0a\0\0\3"

@@ -12,7 +12,8 @@ from pydaemons.netbios.codes import NODE_H, Opcode
 from pydaemons.netbios.node.exchange import Exchanges
 from pydaemons.netbios.node.replicas import Replicas
 from pydaemons.netbios.node.tunables import NetbiosTunables
-from pydaemons.netbios.node.winsdb import LOCAL, Member, Record, State, WinsDb
+from pydaemons.netbios.node.winsdb import WinsDb
+from pydaemons.netbios.node.winsrecord import LOCAL, Member, Record, State
 from pydaemons.netbios.nspacket import Nb
 from pydaemons.netbios.winsra import NameRecord, OwnedAddress, RecordKind, RecordState
 

@@ -10,11 +10,12 @@ from fakes.ether import Ether, Station
 from fakes.wires import Wires
 from pydaemons.netbios import name, nspacket, winsra
 from pydaemons.netbios.codes import GROUP, NODE_H, Opcode
-from pydaemons.netbios.node import winsdb
+from pydaemons.netbios.node import winsrecord
 from pydaemons.netbios.node.events import Asked, LinkProgressed, LinkReceived, Reconfigured
 from pydaemons.netbios.node.settings import Partner, Settings
 from pydaemons.netbios.node.telling import SLICE
-from pydaemons.netbios.node.winsdb import LOCAL, Record, State, WinsDb
+from pydaemons.netbios.node.winsdb import WinsDb
+from pydaemons.netbios.node.winsrecord import LOCAL, Record, State
 from pydaemons.netbios.winsra import Command, Kind, NameRecord, OwnedAddress, Owner, RecordKind, RecordState
 
 A, B, C = "10.0.1.1", "10.0.2.1", "10.0.3.1"
@@ -267,7 +268,7 @@ def test_our_own_names_are_not_a_partners_to_take():
     db = site.stations[B].node.db
     db.put(
         wire("W1#20"),
-        Record(State.ACTIVE, 0, 2**32 - 2, (winsdb.Member(packed("10.0.2.66"), 2**32 - 2),)).pack(),
+        Record(State.ACTIVE, 0, 2**32 - 2, (winsrecord.Member(packed("10.0.2.66"), 2**32 - 2),)).pack(),
     )
     site.wires.cut.clear()
     site.ether.run(200)
@@ -280,7 +281,7 @@ def test_refused_names_do_not_come_in_by_a_partner_either():
     site = two()
     site.stations[B].node.db.put(
         wire("WPAD#20"),
-        Record(State.ACTIVE, 0, 2**32 - 2, (winsdb.Member(packed("10.0.2.66"), 2**32 - 2),)).pack(),
+        Record(State.ACTIVE, 0, 2**32 - 2, (winsrecord.Member(packed("10.0.2.66"), 2**32 - 2),)).pack(),
     )
     site.ether.run(2000)
     assert site.find(A, "WPAD#20") == 3

@@ -13,7 +13,8 @@ from pydaemons.netbios.node.owners import Owners
 from pydaemons.netbios.node.replicas import Replicas
 from pydaemons.netbios.node.telling import REQUESTS, SLICE, Jobs, Telling
 from pydaemons.netbios.node.tunables import NetbiosTunables
-from pydaemons.netbios.node.winsdb import LOCAL, Member, Record, State, WinsDb
+from pydaemons.netbios.node.winsdb import WinsDb
+from pydaemons.netbios.node.winsrecord import LOCAL, Member, Record, State
 from pydaemons.netbios.winsra import Command, Message, Owner
 from pydaemons.wire.errors import WireError
 

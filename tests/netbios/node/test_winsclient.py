@@ -5,7 +5,7 @@ from fakes.claims import addresses, query, wire
 from fakes.ether import Ether, Station
 from pydaemons.netbios import nspacket
 from pydaemons.netbios.codes import Opcode, Rcode
-from pydaemons.netbios.node import winsdb
+from pydaemons.netbios.node import winsrecord
 from pydaemons.netbios.node.events import Reconfigured, StopRequested
 from pydaemons.netbios.node.settings import Settings, WinsServer
 
@@ -23,7 +23,7 @@ def server(ether: Ether, address: str) -> Station:
 
 def registered(station: Station, text: str = "ALPHA#20") -> list[str]:
     record = station.node.db.find_live(wire(text), 0.0)
-    if record is None or record.state != winsdb.State.ACTIVE:
+    if record is None or record.state != winsrecord.State.ACTIVE:
         return []
     return [".".join(map(str, member.address)) for member in record.members]
 

@@ -2,8 +2,8 @@
 from fakes.claims import wire
 from pydaemons.netbios import name
 from pydaemons.netbios.codes import GROUP, NODE_H
-from pydaemons.netbios.node import winsdat, winsdb
-from pydaemons.netbios.node.winsdb import Member, Record, State
+from pydaemons.netbios.node import winsdat, winsrecord
+from pydaemons.netbios.node.winsrecord import Member, Record, State
 
 # Written by Samba's nmbd 4.17.12.
 NMBD = """VERSION 1 0
@@ -17,7 +17,7 @@ NMBD = """VERSION 1 0
 def test_a_file_of_nmbd_is_read():
     records, problems = winsdat.parse(NMBD, "wins.dat")
     assert problems == []
-    found = {name.unpack(w).format(): winsdb.unpack(packed) for w, packed in records.items()}
+    found = {name.unpack(w).format(): winsrecord.unpack(packed) for w, packed in records.items()}
     assert found["KEEPER#20"] == Record(
         State.ACTIVE, NODE_H, 1795537718, (Member(b"\n\x62\0\4", 1795537718),)
     )

@@ -1,50 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
 
 from fakes.claims import wire
 from pydaemons.netbios.node import winsdb
-from pydaemons.netbios.node.winsdb import LOCAL, SWEEP_CHUNK, SWEEP_EVERY, Member, Record, State, WinsDb
+from pydaemons.netbios.node.winsdb import SWEEP_CHUNK, SWEEP_EVERY, WinsDb
+from pydaemons.netbios.node.winsrecord import LOCAL, Member, Record, State
 from pydaemons.netbios.winsra import RecordKind
-from pydaemons.wire.errors import WireError
 
 OTHER = b"\x0a\0\0\2"
-u32 = st.integers(0, 0xFFFFFFFF)
-address = st.binary(min_size=4, max_size=4)
-plain = st.tuples(
-    st.sampled_from(State),
-    st.integers(0, 0xFFFF),
-    u32,
-    st.lists(st.tuples(address, u32).map(lambda parts: Member(*parts)), max_size=25).map(tuple),
-).map(lambda parts: Record(*parts))
-versioned = st.builds(
-    Record,
-    st.sampled_from(State),
-    st.integers(0, 0xFFFF),
-    u32,
-    st.lists(st.builds(Member, address, u32, address), max_size=25).map(tuple),
-    st.sampled_from(RecordKind),
-    address,
-    st.integers(1, 2**64 - 1),
-    st.booleans(),
-)
-records = plain | versioned
-
-
-@given(records)
-def test_packing_and_unpacking_are_inverse(record: Record):
-    assert winsdb.unpack(record.pack()) == record
-
-
-@given(st.binary(max_size=60))
-@example(b"\xb4" + bytes(17) + b"\1")
-def test_what_a_store_holds_is_a_record_or_a_wire_error(data: bytes):
-    try:
-        record = winsdb.unpack(data)
-    except WireError:
-        return
-    assert record.pack() == data
 
 
 def active(expires: int) -> bytes:

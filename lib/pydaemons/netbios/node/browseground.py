@@ -174,7 +174,7 @@ class Ground:
         """Who has a name, as WINS knows? Our own database, or our servers'."""
         server = self._wins()
         if server is not None:
-            answer = server.answer_query(b"\0\0", wire, now.wall)
+            answer = server.queries.answer(b"\0\0", wire, now.wall)
             found(() if answer is None else _addresses(nspacket.unpack(answer)), now)
             return
         self._client.query(

@@ -49,18 +49,6 @@ class Claim:
         return nspacket.answer(opcode, self.id, self.wire, data, ttl=ttl, rcode=rcode)
 
 
-class Challenge:
-    """A claim that waits for what the owner says."""
-
-    __slots__ = ("addresses", "claim", "exchange")
-
-    def __init__(self, claim: Claim, addresses: list[bytes]) -> None:
-        self.claim = claim
-        self.addresses = addresses
-        """Of the owner, those not asked yet."""
-        self.exchange = 0
-
-
 def claim_of(packet: Packet, question: Question, origin: Origin) -> Claim:
     """The claim in a registration, refresh or release; WireError when a part is missing (CVE-2026-3238)."""
     if not packet.additionals:

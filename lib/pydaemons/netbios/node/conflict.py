@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from enum import Enum, auto
 
-from pydaemons.netbios.node.winsdb import LOCAL, Member, Record, State
+from pydaemons.netbios.node.winsrecord import LOCAL, Member, Record, State
 from pydaemons.netbios.winsra import MOST_ADDRESSES, RecordKind
 
 

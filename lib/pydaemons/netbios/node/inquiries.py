@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What hosts of ours are asked and told because of a replica: whether they still have a name (a *challenge*),
-and that they must give it up (a release demand, RFC 1002 section 4.2.9). Read Inquiries.start.
+"""What hosts are asked and told about their names: whether they still have one (a *challenge*), and that they
+must give it up (a release demand, RFC 1002 section 4.2.9). Read Inquiry, then Inquiries.start.
 
-A host with several addresses is sought at one after the other, until it speaks at one of them. Inquiries wait
-until `start` is called, and only so many are under way at once: a partner that knows our names otherwise may
-know ten thousand of them otherwise.
+A host with several addresses is sought at one after the other, until it speaks at one of them. What replicas
+give cause for waits until `start` is called, and only so many are under way at once: a partner that knows our
+names otherwise may know ten thousand of them otherwise.
 """
 
 from __future__ import annotations
@@ -28,28 +28,67 @@ AT_ONCE = 64
 
 Build = Callable[[bytes, int], bytes]
 """A packet for an address, under a transaction id."""
-Said = Callable[[Packet | None, Now], None]
-"""What the host said, or None."""
+Said = Callable[[Packet | None, str, Now], None]
+"""What the host said, or None, and at which address."""
 
 
 class Inquiry:
     """One host, and what it is asked."""
 
-    __slots__ = ("build", "left", "said")
+    __slots__ = ("_build", "_exchanges", "_left", "_said", "_tunables")
 
-    def __init__(self, addresses: Iterable[bytes], build: Build, said: Said) -> None:
-        self.left = deque(list(addresses)[:ADDRESSES])
-        self.build = build
-        self.said = said
+    def __init__(
+        self,
+        exchanges: Exchanges,
+        tunables: NetbiosTunables,
+        addresses: Iterable[bytes],
+        build: Build,
+        said: Said,
+    ) -> None:
+        self._exchanges = exchanges
+        self._tunables = tunables
+        self._left = deque(list(addresses)[:ADDRESSES])
+        self._build = build
+        self._said = said
+
+    def begin(self, now: Now) -> bool:
+        """Ask at the first address; False when there is none, and nothing will be said."""
+        if self._left:
+            self._ask(now)
+            return True
+        return False
+
+    def _ask(self, now: Now) -> None:
+        address = self._left.popleft()
+        self._exchanges.start(
+            partial(self._build, address),
+            Address(".".join(map(str, address)), self._exchanges.port),
+            now,
+            source=None,
+            tries=TRIES,
+            interval=float(self._tunables.challenge_timeout),
+            on_answer=self._answered,
+            on_silence=self._silent,
+        )
+
+    def _answered(self, packet: Packet, host: str, now: Now) -> bool:
+        self._said(packet, host, now)
+        return True
+
+    def _silent(self, now: Now) -> None:
+        if self._left:
+            self._ask(now)
+        else:
+            self._said(None, "", now)
 
 
 class Inquiries:
-    """All of them."""
+    """Those that replicas give cause for."""
 
     def __init__(self, exchanges: Exchanges, tunables: NetbiosTunables) -> None:
         self._exchanges = exchanges
         self._tunables = tunables
-        self._waiting: deque[Inquiry] = deque()
+        self._waiting: deque[tuple[Inquiry, Said]] = deque()
         self._under_way = 0
 
     def __len__(self) -> int:
@@ -66,56 +105,35 @@ class Inquiries:
         """Ask the host at these addresses whether it has the name. `then` gets the addresses it says it has,
         or none: it does not know the name, or is not there."""
 
-        def said(packet: Packet | None, now: Now) -> None:
+        def said(packet: Packet | None, host: str, now: Now) -> None:
             then(set() if packet is None else listed_in(packet, wire), now)
 
-        self._waiting.append(Inquiry(addresses, partial(_query_of, wire), said))
+        self._put(addresses, partial(query_of, wire), said)
 
     def demand(self, wire: bytes, flags: int, addresses: Iterable[bytes]) -> None:
         """Tell the host at these addresses to give the name up."""
-        inquiry = Inquiry(addresses, partial(_release_of, wire, flags), lambda packet, now: None)
-        self._waiting.append(inquiry)
+        self._put(addresses, partial(_release_of, wire, flags), lambda packet, host, now: None)
 
     def start(self, now: Now) -> None:
         """Begin with what waits, as far as there is room."""
         while self._waiting and self._under_way < AT_ONCE and not self._exchanges.full():
-            inquiry = self._waiting.popleft()
-            if inquiry.left:
+            inquiry, then = self._waiting.popleft()
+            if inquiry.begin(now):
                 self._under_way += 1
-                self._ask(inquiry, now)
             else:
-                inquiry.said(None, now)
+                then(None, "", now)
 
     def clear(self) -> None:
         """Ask nobody who is not asked yet."""
         self._waiting.clear()
 
-    def _ask(self, inquiry: Inquiry, now: Now) -> None:
-        address = inquiry.left.popleft()
-        self._exchanges.start(
-            partial(inquiry.build, address),
-            Address(".".join(map(str, address)), self._exchanges.port),
-            now,
-            source=None,
-            tries=TRIES,
-            interval=float(self._tunables.challenge_timeout),
-            on_answer=partial(self._answered, inquiry),
-            on_silence=partial(self._silent, inquiry),
-        )
+    def _put(self, addresses: Iterable[bytes], build: Build, then: Said) -> None:
+        ended = partial(self._ended, then)
+        self._waiting.append((Inquiry(self._exchanges, self._tunables, addresses, build, ended), then))
 
-    def _answered(self, inquiry: Inquiry, packet: Packet, host: str, now: Now) -> bool:
-        self._end(inquiry, packet, now)
-        return True
-
-    def _silent(self, inquiry: Inquiry, now: Now) -> None:
-        if inquiry.left:
-            self._ask(inquiry, now)
-        else:
-            self._end(inquiry, None, now)
-
-    def _end(self, inquiry: Inquiry, packet: Packet | None, now: Now) -> None:
+    def _ended(self, then: Said, packet: Packet | None, host: str, now: Now) -> None:
         self._under_way -= 1
-        inquiry.said(packet, now)
+        then(packet, host, now)
         self.start(now)
 
 
@@ -133,7 +151,8 @@ def listed_in(packet: Packet, wire: bytes) -> set[bytes]:
     return listed
 
 
-def _query_of(wire: bytes, _: bytes, id_: int) -> bytes:
+def query_of(wire: bytes, _: bytes, id_: int) -> bytes:
+    """The challenge: a plain query, as anybody's."""
     return nspacket.query(id_, wire, broadcast=False, recursion_desired=False)
 
 

@@ -215,9 +215,9 @@ class Node:
             head = data[2:12]
             if head == WINS_QUERY:
                 if data[-4:] == NB_IN:
-                    answer = wins.answer_query(data[:2], data[12:-4], now.wall)
+                    answer = wins.queries.answer(data[:2], data[12:-4], now.wall)
                     if answer is None and self._denying:
-                        answer = wins.deny(data)
+                        answer = wins.queries.deny(data)
                     if answer is not None:
                         counts.answered += 1
                         return answer

@@ -14,7 +14,8 @@ from collections.abc import Iterable, Mapping
 
 from pydaemons.engine.protocol import Now
 from pydaemons.netbios.node.tunables import NetbiosTunables
-from pydaemons.netbios.node.winsdb import LOCAL, WinsDb
+from pydaemons.netbios.node.winsdb import WinsDb
+from pydaemons.netbios.node.winsrecord import LOCAL
 from pydaemons.netbios.winsra import MOST_OWNERS, Owner
 
 BELIEVABLE = 1 << 62

@@ -19,7 +19,8 @@ from pydaemons.netbios.node.events import WINS_TAKEN_OVER, Say
 from pydaemons.netbios.node.exchange import Exchanges
 from pydaemons.netbios.node.inquiries import Inquiries
 from pydaemons.netbios.node.tunables import NetbiosTunables
-from pydaemons.netbios.node.winsdb import DELETED_AFTER, LOCAL, Member, Record, State, WinsDb, kind_of
+from pydaemons.netbios.node.winsdb import DELETED_AFTER, WinsDb
+from pydaemons.netbios.node.winsrecord import LOCAL, Member, Record, State, kind_of
 from pydaemons.netbios.winsra import MOST_ADDRESSES, NameRecord, OwnedAddress, RecordKind, RecordState
 
 INSIST_AFTER = 600.0

@@ -27,7 +27,8 @@ from pydaemons.netbios.node.replicas import Replicas
 from pydaemons.netbios.node.settings import Partner
 from pydaemons.netbios.node.telling import Jobs, Telling
 from pydaemons.netbios.node.tunables import NetbiosTunables
-from pydaemons.netbios.node.winsdb import LOCAL, WinsDb
+from pydaemons.netbios.node.winsdb import WinsDb
+from pydaemons.netbios.node.winsrecord import LOCAL
 from pydaemons.netbios.winsra import Command, Kind, Message, Owner, Start
 from pydaemons.wire.errors import WireError
 

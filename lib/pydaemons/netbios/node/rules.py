@@ -201,11 +201,11 @@ class Rules:
     def _wins_query(self, packet: Packet, wire: bytes, origin: Origin, now: Now) -> bytes | None:
         assert self.wins is not None
         id_ = packet.id.to_bytes(2, "big")
-        answer = self.wins.answer_query(id_, wire, now.wall)
+        answer = self.wins.queries.answer(id_, wire, now.wall)
         if answer is None:
             raised = name.upper(wire)
             if raised != wire:
-                answer = self.wins.answer_query(id_, raised, now.wall)
+                answer = self.wins.queries.answer(id_, raised, now.wall)
         if answer is not None:
             return answer
         if self.settings.dns_proxy:

@@ -15,7 +15,8 @@ from pydaemons.netbios import winsra
 from pydaemons.netbios.node.association import Job, Link, Links
 from pydaemons.netbios.node.owners import Owners
 from pydaemons.netbios.node.replicas import Replicas
-from pydaemons.netbios.node.winsdb import LOCAL, State, WinsDb
+from pydaemons.netbios.node.winsdb import WinsDb
+from pydaemons.netbios.node.winsrecord import LOCAL, State
 from pydaemons.netbios.winsra import Command, Owner
 from pydaemons.wire.errors import WireError
 

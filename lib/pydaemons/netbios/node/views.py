@@ -20,10 +20,10 @@ from pydaemons.netbios.codes import (
     meaning,
     node_letter,
 )
-from pydaemons.netbios.node import browseviews, winsdb
+from pydaemons.netbios.node import browseviews, winsrecord
 from pydaemons.netbios.node.events import DATAGRAM_KIND, NAME_KIND
 from pydaemons.netbios.node.localmaster import Role
-from pydaemons.netbios.node.winsdb import Member, Record, State
+from pydaemons.netbios.node.winsrecord import Member, Record, State
 from pydaemons.wire.errors import WireError
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def _names(node: Node, arguments: Mapping[str, Any], now: Now) -> dict[str, Any]
 
 
 def _record(node: Node, wire: bytes, packed: bytes, wall: float) -> dict[str, Any]:
-    record = winsdb.unpack(packed)
+    record = winsrecord.unpack(packed)
     shown = name.unpack(wire)
     state = State(record.state)
     if state is State.ACTIVE and record.expires <= wall:
@@ -129,7 +129,7 @@ def _record(node: Node, wire: bytes, packed: bytes, wall: float) -> dict[str, An
 def _origin(record: Record) -> dict[str, Any]:
     """What only a server with partners knows of a name."""
     return {
-        "owner": "" if record.owner == winsdb.LOCAL else str(IPv4Address(record.owner)),
+        "owner": "" if record.owner == winsrecord.LOCAL else str(IPv4Address(record.owner)),
         "version": record.version,
         "static": record.static,
     }
@@ -166,7 +166,7 @@ def _wins_owners(node: Node, arguments: Mapping[str, Any], now: Now) -> dict[str
             {
                 "owner": str(IPv4Address(owner.address)),
                 "version": owner.highest,
-                "names": len(node.db.by_version.get(winsdb.LOCAL if number == 0 else owner.address, {})),
+                "names": len(node.db.by_version.get(winsrecord.LOCAL if number == 0 else owner.address, {})),
             }
             for number, owner in enumerate(replication.table())
         ]
@@ -196,7 +196,7 @@ def _wins_forget(node: Node, arguments: Mapping[str, Any], now: Now) -> dict[str
     except ValueError as error:
         raise AskedWrongly(str(error)) from None
     known = owner in node.db.highest or node.db.by_version.get(owner)
-    if not known or owner == winsdb.LOCAL:
+    if not known or owner == winsrecord.LOCAL:
         raise AskedWrongly("no such owner is known")
     return {"forgotten": node.db.forget_owner(owner)}
 

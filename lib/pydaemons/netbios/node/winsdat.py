@@ -15,8 +15,8 @@ from ipaddress import IPv4Address
 
 from pydaemons.netbios import name
 from pydaemons.netbios.codes import ACTIVE, GROUP, NODE_MASK, PERMANENT
-from pydaemons.netbios.node import winsdb
-from pydaemons.netbios.node.winsdb import Member, Record, State
+from pydaemons.netbios.node import winsrecord
+from pydaemons.netbios.node.winsrecord import Member, Record, State
 from pydaemons.netbios.winsra import RecordKind
 from pydaemons.wire.errors import WireError
 
@@ -74,7 +74,7 @@ def format_(
     `own` are the names of the server itself, which nmbd marks as permanent though they have an end."""
     yield f"{VERSION}\n"
     for wire, packed in records:
-        record = winsdb.unpack(packed)
+        record = winsrecord.unpack(packed)
         if record.state != State.ACTIVE or record.expires <= wall:
             continue
         shown = name.unpack(wire)
@@ -84,7 +84,7 @@ def format_(
         scope = f".{shown.scope.decode('latin-1')}" if shown.scope else ""
         if not scope.isprintable() or '"' in scope:
             continue
-        if winsdb.kind_of(wire, record) is RecordKind.GROUP:
+        if winsrecord.kind_of(wire, record) is RecordKind.GROUP:
             addresses = "255.255.255.255"
         else:
             addresses = " ".join(str(IPv4Address(member.address)) for member in record.members)

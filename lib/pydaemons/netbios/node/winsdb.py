@@ -1,42 +1,38 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The WINS server's names: one dictionary from wire form to a few packed bytes. Read Record first.
+"""The WINS server's names: one dictionary from wire form to a record's packed bytes. Read WinsDb, then _age.
 
-A query looks its name up as it stands in the packet, whatever the number of names. Records are packed bytes
-and not objects: at 100 000 names that is a third of the memory, and nothing the garbage collector has to
-walk. The packed form is also what the store on disk keeps.
+A query looks its name up as it stands in the packet, whatever the number of names. What is known of one is
+winsrecord's business; here is which names there are, how they age, and which changed.
 
 Life of a name (RFC 1001 section 15.5.1 as NT's WINS extends it): active until it is released or expires; then
 released for four days, in which nobody is told of it but its owner is remembered; then a tombstone for one
 day, so that a partner hears of the end; then gone.
 
-A server with partners (see replication) also keeps who owns each record, and counts versions: every change
-that partners must hear of gets the next number. Without partners all this costs nothing.
+A server with partners (see replication) also counts versions: every change that partners must hear of gets
+the next number. Without partners all this costs nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from enum import IntEnum
-from itertools import islice, starmap
-from struct import Struct
-from typing import NamedTuple
+from itertools import islice
 
 from pydaemons.netbios import name
-from pydaemons.netbios.codes import GROUP, Suffix
+from pydaemons.netbios.codes import Suffix
+from pydaemons.netbios.node.winsrecord import (
+    HEAD,
+    LOCAL,
+    ORIGIN,
+    STATE,
+    UNSTAMPED,
+    VERSIONED,
+    Record,
+    State,
+    kind_of,
+    unpack,
+)
 from pydaemons.netbios.winsra import RecordKind
-from pydaemons.wire.errors import WireError
 
-HEAD = Struct(">BHI")
-MEMBER = Struct(">4sI")
-ORIGIN = Struct(">4sQ")
-"""Owner and version of a record that has them, behind the head; its members are longer then."""
-OWNED_MEMBER = Struct(">4sI4s")
-LOCAL = bytes(4)
-"""The owner that is this server, whatever its address is."""
-_STATE, _KIND, _STATIC, _VERSIONED = 0x03, 0x30, 0x40, 0x80
-"""Bits of a record's first byte."""
-UNSTAMPED = -1
-"""The kind of a record that has no version yet."""
 REPLICA_GONE_AFTER = 86400
 _META = 5
 """Bytes of the keys under which the highest versions of owners are kept: a zero and the owner."""
@@ -54,98 +50,12 @@ SWEEP_CHUNK = 2000
 SWEEP_PAUSE = 0.1
 
 
-class State(IntEnum):
-    """The state of a record."""
-
-    ACTIVE = 0
-    RELEASED = 1
-    TOMBSTONE = 2
-
-
-class Member(NamedTuple):
-    """One address of a name and when its registration ends (wall clock seconds)."""
-
-    address: bytes
-    expires: int
-    owner: bytes = LOCAL
-    """The server it was registered with."""
-
-
-class Record(NamedTuple):
-    """What is known of one name."""
-
-    state: int
-    flags: int
-    expires: int
-    """Wall clock seconds at which the state ends; of an active name, when its last member does."""
-    members: tuple[Member, ...]
-    kind: int = UNSTAMPED
-    owner: bytes = LOCAL
-    version: int = 0
-    """0: none; what is put so gets one if anybody counts."""
-    static: bool = False
-
-    @property
-    def group(self) -> bool:
-        """A group, internet groups included."""
-        return self.flags & GROUP != 0
-
-    def has(self, address: bytes) -> bool:
-        """Is the address one of the members?"""
-        return any(member.address == address for member in self.members)
-
-    def pack(self) -> bytes:
-        """The stored form. A record without a version forgets all that only partners want to know."""
-        if not self.version:
-            return HEAD.pack(self.state, self.flags, self.expires) + b"".join(
-                [MEMBER.pack(member.address, member.expires) for member in self.members]
-            )
-        first = self.state | self.kind << 4 | (_STATIC if self.static else 0) | _VERSIONED
-        return b"".join(
-            [
-                HEAD.pack(first, self.flags, self.expires),
-                ORIGIN.pack(self.owner, self.version),
-                *[OWNED_MEMBER.pack(*member) for member in self.members],
-            ]
-        )
-
-
-def unpack(packed: bytes) -> Record:
-    """The inverse of Record.pack; WireError for anything else (a store that was tampered with)."""
-    size = len(packed)
-    if size < HEAD.size:
-        raise WireError("not a WINS record", 0)
-    first, flags, expires = HEAD.unpack_from(packed)
-    if not first & _VERSIONED:
-        if (size - HEAD.size) % MEMBER.size:
-            raise WireError("not a WINS record", 0)
-        return Record(first, flags, expires, tuple(starmap(Member, MEMBER.iter_unpack(packed[HEAD.size :]))))
-    at = HEAD.size + ORIGIN.size
-    if size < at or (size - at) % OWNED_MEMBER.size:
-        raise WireError("not a WINS record", 0)
-    owner, version = ORIGIN.unpack_from(packed, HEAD.size)
-    if not version or first & _STATE == _STATE or first & ~(_STATE | _KIND | _STATIC | _VERSIONED):
-        raise WireError("not a WINS record", 0)
-    members = tuple(starmap(Member, OWNED_MEMBER.iter_unpack(packed[at:])))
-    kind = RecordKind((first & _KIND) >> 4)
-    return Record(first & _STATE, flags, expires, members, kind, owner, version, bool(first & _STATIC))
-
-
-def kind_of(wire: bytes, record: Record) -> RecordKind:
-    """What sort of name it is, to partners and to the rules."""
-    if record.kind != UNSTAMPED:
-        return RecordKind(record.kind)
-    if record.group:
-        internet = name.suffix_of(wire) == Suffix.DOMAIN_CONTROLLERS
-        return RecordKind.SPECIAL_GROUP if internet else RecordKind.GROUP
-    return RecordKind.MULTIHOMED if len(record.members) > 1 else RecordKind.UNIQUE
-
-
 class WinsDb:
     """All names, and which of them changed since the store last heard of it."""
 
     def __init__(self) -> None:
         self.records: dict[bytes, bytes] = {}
+        """Never replaced: the packet path keeps it."""
         self.changed: dict[bytes, bytes | None] = {}
         """What the store must be told; emptied by whoever tells it."""
         self.masters: dict[bytes, None] = {}
@@ -169,7 +79,7 @@ class WinsDb:
         """Start with what the store kept."""
         for key in [key for key in records if len(key) == _META]:
             self.highest[key[1:]] = int.from_bytes(records.pop(key), "big")
-        self.records = records
+        self.records.update(records)
         self.masters = dict.fromkeys(wire for wire in records if name.suffix_of(wire) == Suffix.DOMAIN_MASTER)
 
     def find(self, wire: bytes) -> Record | None:
@@ -181,7 +91,7 @@ class WinsDb:
         """The record if it is active now. One whose time is up counts as released even before a sweep says
         so."""
         packed = self.records.get(wire)
-        if packed is None or packed[0] & _STATE != State.ACTIVE:
+        if packed is None or packed[0] & STATE != State.ACTIVE:
             return None
         record = unpack(packed)
         return record if record.expires > wall else None
@@ -231,7 +141,7 @@ class WinsDb:
         self.counting = True
         versioned, others = [], []
         for wire, packed in self.records.items():
-            if packed[0] & _VERSIONED:
+            if packed[0] & VERSIONED:
                 owner, version = ORIGIN.unpack_from(packed, HEAD.size)
                 versioned.append((version, owner, wire))
             else:
@@ -286,7 +196,7 @@ class WinsDb:
         """Has an owner an active record that ends before then?"""
         for wire in self.by_version.get(owner, {}).values():
             packed = self.records.get(wire)
-            if packed is not None and packed[0] & _STATE == State.ACTIVE:
+            if packed is not None and packed[0] & STATE == State.ACTIVE:
                 _, _, expires = HEAD.unpack_from(packed)
                 if expires < wall:
                     return True
@@ -359,7 +269,7 @@ class WinsDb:
         first, _, expires = HEAD.unpack_from(packed)
         if expires > wall:
             return False
-        state = first & _STATE
+        state = first & STATE
         record = unpack(packed)
         if record.owner != LOCAL:
             # a replica nobody has confirmed: its owner is gone, or it is and we did not hear of it
