@@ -43,6 +43,8 @@ class Host:
         self.versions = versions
         self.up = True
         self.refuses = False
+        self.tells = True
+        """It says so when nothing is at a port."""
         self.replies_from = host
         self.answer = SUCCESS + b"done"
         self.calls: list[tuple[float, Send]] = []
@@ -135,7 +137,8 @@ class Network:
                 if host is None or not host.up:
                     return
                 if host.refuses or (event.to.port not in (111, host.port)):
-                    self._put(SendFailed(event.to, event.transport, "connection refused"))
+                    if host.tells:
+                        self._put(SendFailed(event.to, event.transport, "connection refused"))
                     return
                 reply = host.receive(event, self.mono)
                 if reply is not None:
@@ -424,12 +427,34 @@ def test_a_refused_one_way_message_has_the_port_asked_for_again():
     network.client.send(network.target(), 12, b"res", now=network.now)
     network.run()
     host.port = 5000
-    network.run(50.0)
+    network.run(5.0)
     network.client.send(network.target(), 12, b"lost", now=network.now)
-    network.run(51.0)
+    network.run(6.0)
     network.client.send(network.target(), 12, b"res", now=network.now)
     network.run()
     assert [send.to.port for _, send in host.calls] == [4045, 5000]
+
+
+def test_a_one_way_message_to_a_port_that_is_silent_by_now_follows_the_program():
+    network = Network(host := Host())
+    network.client.send(network.target(), 12, b"res", now=network.now)
+    network.run(50.0)
+    host.port, host.tells = 5000, False
+    network.client.send(network.target(), 12, b"res", now=network.now)
+    network.run()
+    assert [send.to.port for _, send in host.calls] == [4045, 5000]
+
+
+def test_a_port_prepared_a_while_ago_is_looked_for_again():
+    network = Network(host := Host())
+    network.client.prepare(network.target(), network.now)
+    network.run(50.0)
+    host.port = 5000
+    network.client.prepare(network.target(), network.now)
+    network.run(51.0)
+    network.call()
+    network.run()
+    assert [send.to.port for _, send in network.sent if send.to.port != 111] == [5000]
 
 
 def test_a_cancelled_call_is_not_sent_again_nor_told():

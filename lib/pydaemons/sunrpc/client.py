@@ -21,7 +21,7 @@ from pydaemons.engine.protocol import Address, Now, Origin, Transport
 from pydaemons.engine.timers import Timers
 from pydaemons.sunrpc import rpcbind
 from pydaemons.sunrpc.auth import pack_sys
-from pydaemons.sunrpc.lookup import Ports, Sought
+from pydaemons.sunrpc.lookup import UNPROVED, Ports, Sought
 from pydaemons.sunrpc.message import AcceptStat, ReplyMessage, pack_call, unpack_reply
 from pydaemons.wire.errors import WireError
 
@@ -200,9 +200,11 @@ class RpcClient:
         self._transmit(pending, now)
 
     def prepare(self, target: Target, now: Now) -> None:
-        """A call of `target` is to be expected: find out its port if it is not known."""
+        """A call of `target` is to be expected: find out its port if it is not known, or not lately."""
         if target.port is None:
-            self._ports.get(_sought(target), None, now, source=target.source)
+            sought = _sought(target)
+            self._ports.get(sought, None, now, source=target.source)
+            self._ports.doubt(sought, None, now, source=target.source, older=UNPROVED)
 
     def cancel(self, pending: Pending, now: Now) -> None:
         """Forget a call: it is not sent again and `done` is not told. Nothing happens if it has ended."""
@@ -319,6 +321,9 @@ class RpcClient:
             if port is None:
                 return
         self._send(pending, port)
+        if pending.oneway and target.port is None:
+            # no answer would tell that it went astray: if the port is another by now, it is sent there too
+            self._ports.doubt(_sought(target), pending, now, source=target.source, older=UNPROVED)
 
     def _send(self, pending: Pending, port: int) -> None:
         target = pending.target

@@ -45,6 +45,8 @@ LIFETIME = 600.0
 """Seconds an answer is believed while nothing speaks against it."""
 FRESH = 1.0
 """Seconds within which it is not asked for again, whatever speaks against it."""
+UNPROVED = 10.0
+"""Seconds an answer is believed where nobody would notice that it is wrong."""
 QUESTION_WAIT = {Transport.UDP: 1.0, Transport.TCP: 3.0}
 """Seconds an rpcbind is given to answer before the next question."""
 NO_ANSWER = "no answer"
@@ -163,10 +165,19 @@ class Ports(Generic[Waiter]):
             self.ask(sought, waiter, now, source=source)
         return None if known is None else known[0]
 
-    def doubt(self, sought: Sought, waiter: Waiter | None, now: Now, *, source: str | None = None) -> None:
-        """Nobody answers at the port we know: see whether it is still the one."""
+    def doubt(
+        self,
+        sought: Sought,
+        waiter: Waiter | None,
+        now: Now,
+        *,
+        source: str | None = None,
+        older: float = FRESH,
+    ) -> None:
+        """Nobody answers at the port we know: see whether it is still the one, if that was said more than
+        `older` seconds ago."""
         known = self._known.get(sought)
-        if known is not None and now.mono - known[1] > FRESH:
+        if known is not None and now.mono - known[1] > older:
             self.ask(sought, waiter, now, source=source)
 
     def ask(self, sought: Sought, waiter: Waiter | None, now: Now, *, source: str | None = None) -> None:
