@@ -31,7 +31,7 @@ def replay(server: Server, cache: ReplyCache, payloads: Iterable[bytes | memoryv
         try:
             while at < size:
                 at = reading.apply[data[at]](data, at)
-        except (struct.error, KeyError, UnicodeDecodeError) as error:
+        except (struct.error, LookupError, ValueError) as error:
             raise WireError(f"a record that makes no sense ({error!r})", at) from None
         if at != size:
             raise WireError("a record cut short", at)
