@@ -305,6 +305,20 @@ def test_a_second_one_of_the_same_folder_says_who_runs(demo):
         assert control.call("Pid") == {"pid": first.process.pid}
 
 
+def test_a_second_one_of_the_same_state_folder_says_who_works_in_it(demo):
+    first = demo()
+    first.started()
+    second = demo("--run-dir", f"{first.folder}/other")
+    status, _, err = second.end(None)
+    assert (status, err) == (
+        1,
+        f"pydemo: error: already running: {first.folder}/state is worked in by pid {first.process.pid}\n",
+    )
+    assert not os.path.exists(f"{first.folder}/other/control")
+    assert first.end()[0] == 0
+    assert demo().started()
+
+
 def test_systemd_is_told_each_step(demo, config, systemd):
     config.write_text("[test.demo]\npace = 3\n")
     daemon = demo(NOTIFY_SOCKET=systemd.path)

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 
 import pytest
 
@@ -135,3 +136,36 @@ def test_what_cannot_be_read_is_said_with_its_name(state, monkeypatch):
     monkeypatch.setattr(statefile, "_LONGEST", 0)
     with pytest.raises(OSError, match="monitor/a: 1 bytes"):
         state.read()
+
+
+def test_a_folder_is_one_process_s_until_that_ends(state):
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            state.claim()
+            os.write(writer, b"!")
+            signal.pause()
+        finally:
+            os._exit(0)
+    assert os.read(reader, 1)
+    with pytest.raises(statefile.InUseError, match=f"is worked in by pid {child}"):
+        state.claim()
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    state.claim()
+    for descriptor in (reader, writer):
+        os.close(descriptor)
+
+
+def test_a_folder_that_cannot_be_made_is_claimed_by_nobody(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    StateFolder(str(tmp_path / "file")).claim()
+    StateFolder(str(tmp_path / "file" / "below")).claim()
+
+
+def test_who_works_in_a_folder_need_not_be_seen(state, monkeypatch, tmp_path):
+    monkeypatch.setattr(statefile, "_LOCKS", str(tmp_path / "none"))
+    state.claim()
+    with pytest.raises(statefile.InUseError, match="another process"):
+        StateFolder(state.path).claim()

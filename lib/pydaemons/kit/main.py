@@ -178,8 +178,9 @@ class _Life:
         self._log.later = loop.call_later
         control = Control(shell.run_dir, self._log)
         control.claim()
-        await daemon.prepare(shell)
         try:
+            shell.state.claim()
+            await daemon.prepare(shell)
             engine = daemon.compose(shell)
         except BaseException:
             await control.close()

@@ -8,6 +8,8 @@ Every step is relative to the folder's descriptor and follows no symbolic link.
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 from collections.abc import Iterable
 from stat import S_ISREG
@@ -19,6 +21,11 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _LONGEST = 64 << 20
+_LOCKS = "/proc/locks"
+
+
+class InUseError(OSError):
+    """Another process works in the folder."""
 
 
 class StateFolder:
@@ -27,6 +34,27 @@ class StateFolder:
     def __init__(self, path: str) -> None:
         self.path = path
         self._pending: dict[str, Persist] = {}
+        self._claim = -1
+
+    def claim(self) -> None:
+        """Keep the folder, made if need be, to this process for as long as it lives; InUseError when it is
+        another's. A folder that can be neither made nor locked is left to whoever comes."""
+        try:
+            os.makedirs(self.path, mode=0o700, exist_ok=True)
+            folder = os.open(self.path, _FOLDER)
+        except OSError:
+            return  # read and write say what is wrong
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = _holder(os.fstat(folder).st_ino)
+            os.close(folder)
+            text = f"already running: {self.path} is worked in by {holder}"
+            raise InUseError(errno.EADDRINUSE, text) from None
+        except OSError:
+            os.close(folder)  # a filesystem without such locks
+        else:
+            self._claim = folder
 
     def read(self) -> dict[str, bytes]:
         """All files, by name relative to the folder (with slashes for those in folders below); {} when there
@@ -151,3 +179,16 @@ def _read_below_folder(descriptor: int, prefix: str, found: dict[str, bytes]) ->
         _read_below(descriptor, prefix, found)
     except NotADirectoryError:
         return
+
+
+def _holder(inode: int) -> str:
+    """Who has that folder, as far as one may see (proc(5), /proc/locks)."""
+    try:
+        with open(_LOCKS, encoding="ascii") as file:
+            for line in file:
+                words = line.split()
+                if words[1] == "FLOCK" and words[5].endswith(f":{inode}"):
+                    return f"pid {words[4]}"
+    except OSError:
+        pass
+    return "another process"
