@@ -12,10 +12,19 @@ from hypothesis import strategies as st
 from fakes.network import Clock, Origins
 from pydaemons.engine.protocol import Now, Origin
 from pydaemons.sunrpc import message
+from pydaemons.sunrpc import program as program_module
 from pydaemons.sunrpc.auth import pack_sys
 from pydaemons.sunrpc.dupcache import ReplyCache
 from pydaemons.sunrpc.message import AcceptStat, AuthStat
-from pydaemons.sunrpc.program import KNOWN_CALLS_PER_ORIGIN, Call, Procedure, Program, Service, Undecided
+from pydaemons.sunrpc.program import (
+    KNOWN_CALLS_PER_ORIGIN,
+    LONGEST_KEPT,
+    Call,
+    Procedure,
+    Program,
+    Service,
+    Undecided,
+)
 from pydaemons.wire.record import Codec
 from pydaemons.wire.xdr import VOID, UInt, Void
 
@@ -195,3 +204,22 @@ def test_a_caller_with_ever_new_credentials_is_bounded(bench: Bench) -> None:
     for uid in range(5 * KNOWN_CALLS_PER_ORIGIN):
         assert bench.call(1, cred=pack_sys(b"c", uid=uid)) == success(42)
     assert len(bench.service._known[bench.origin("10.0.0.2")]) <= KNOWN_CALLS_PER_ORIGIN
+
+
+def test_callers_from_ever_new_ports_with_ever_new_credentials_are_bounded(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(program_module, "KNOWN_CALLS", 100)
+    monkeypatch.setattr(program_module, "KNOWN_CALLS_PER_ORIGIN", 20)
+    for number in range(1000):
+        credential = pack_sys(b"c", uid=number % 30)
+        assert bench.call(1, cred=credential, port=number // 40) == success(42)
+        assert sum(map(len, bench.service._known.values())) <= 100
+
+
+def test_the_answer_to_a_call_with_much_behind_its_arguments_is_not_kept(bench: Bench) -> None:
+    assert bench.call(2, args=bytes(8)) == success(1)
+    assert bench.call(2, args=bytes(8)) == success(1)
+    assert bench.call(2, args=bytes(LONGEST_KEPT)) == success(2)
+    assert bench.call(2, args=bytes(LONGEST_KEPT)) == success(3)
+    assert len(bench.cache) == 1

@@ -13,6 +13,9 @@ from collections.abc import Iterator
 
 from pydaemons.engine.protocol import Now
 
+ROOM = 4096
+"""Owners of a client that are kept, whatever they hold, before those that hold nothing are looked for."""
+
 
 class Owner:
     """Who holds a lock: a client's `svid` (its process, or a number standing for one). One object per pair,
@@ -47,6 +50,7 @@ class Host:
         "noted",
         "number",
         "owners",
+        "room",
         "state",
     )
 
@@ -61,6 +65,8 @@ class Host:
         self.changes = 0
         """Another number whenever what is known of it, or of its owners, is not so any more."""
         self.owners: dict[int, Owner] = {}
+        self.room = ROOM
+        """So many owners may there be before `Lingering.thin` is wanted."""
         self.monitored = False
         self.state = 0
         """The NSM state number its locks came with, 0 when it told none."""
@@ -124,6 +130,11 @@ class Hosts:
         """Forget a client that neither holds nor waits for anything."""
         host.changes += 1
         self._hosts.pop((host.address, host.local), None)
+
+    def leave(self, host: Host) -> None:
+        """A client was refused what it asked for: forget it if it never had anything."""
+        if not host.number:
+            self.remove(host)
 
 
 def host_of(owner: Owner) -> Host:

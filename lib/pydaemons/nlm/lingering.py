@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from pydaemons.engine.protocol import Now
-from pydaemons.nlm.hosts import Host, Hosts, Owner
+from pydaemons.nlm.hosts import ROOM, Host, Hosts, Owner
 from pydaemons.nlm.journal import Journal
 from pydaemons.nlm.locktable import LockTable
 from pydaemons.nlm.shares import Shares
@@ -20,6 +20,9 @@ from pydaemons.sunrpc.program import Call
 LINGER = 300.0
 """Seconds between looks for clients that neither hold nor wait for anything any more. A client stays
 monitored until the second such look."""
+
+LOCKS_PER_OWNER = 16
+"""Locks passed over, at most, for each owner that was made since the last time."""
 
 
 class Monitor(Protocol):
@@ -88,13 +91,11 @@ class Lingering:
     def look(self, now: Now) -> None:
         """Forget owners that hold nothing, and hosts that held nothing at two looks in a row."""
         state = self._state
-        busy = state.table.owners()
-        busy.update(waiter.owner for waiter in state.waiters.waiters())
+        busy = self._busy()
         sharers = {share.owner[0] for _, share in state.shares.shares()}
         idle = set()
         for host in state.hosts:
-            host.owners = {svid: owner for svid, owner in host.owners.items() if owner in busy}
-            host.changes += 1
+            self._keep(host, busy)
             if host.owners or host in sharers:
                 continue
             if host not in self._idle:
@@ -106,3 +107,21 @@ class Lingering:
                 self._monitor.unwatch(host.address, now, local=host.local)
         self._idle = idle
         self.due = now.mono + LINGER if len(state.hosts) else None
+
+    def thin(self, host: Host) -> None:
+        """A client has more owners than it has room for: forget those that hold nothing. A program that locks
+        and unlocks under one number after the other would else fill memory and journal until the next look.
+        So seldom that a pass over the table costs little for each number."""
+        self._keep(host, self._busy())
+        host.room = max(ROOM, 2 * len(host.owners), len(self._state.table) // LOCKS_PER_OWNER)
+
+    def _busy(self) -> set[Owner]:
+        """Who holds or waits for anything; one pass over the table."""
+        busy = self._state.table.owners()
+        busy.update(waiter.owner for waiter in self._state.waiters.waiters())
+        return busy
+
+    @staticmethod
+    def _keep(host: Host, busy: set[Owner]) -> None:
+        host.owners = {svid: owner for svid, owner in host.owners.items() if owner in busy}
+        host.changes += 1

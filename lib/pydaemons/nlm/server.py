@@ -146,18 +146,20 @@ class Server:
         limit = self.settings.nlm_max_locks_per_client
         if limit and self.table.held_by(host_of, host) >= limit:
             return self._no_lock(cookie, self._locks, fh, span)
+        if len(host.owners) >= host.room and svid not in host.owners:
+            self.lingering.thin(host)
         known = len(host.owners)
         owner = host.owner(svid, oh)
         holder = self.table.lock(file, owner, start, end, exclusive)
         if holder is not None:
+            status = int(Status.DENIED)
             if block:
                 status = self.blocking.wait(args, call, owner, (file, start, end), now)
-                self._locks[status] += 1
-                return Result(cookie, status)
-            if len(host.owners) > known:
+            if status != Status.BLOCKED and len(host.owners) > known:
                 del host.owners[svid]
-            self._locks[Status.DENIED] += 1
-            return Result(cookie, Status.DENIED)
+                self.hosts.leave(host)
+            self._locks[status] += 1
+            return Result(cookie, status)
         if state != host.state:
             host.learn_state(state)
         if not host.monitored:

@@ -52,6 +52,7 @@ class Sharing:
             server.journal.host(host)
         server.limits_changed()
         if not server.shares.share(file, (host, args.oh), args.access, args.mode):
+            server.hosts.leave(host)
             return Status.DENIED
         if not host.monitored:
             server.lingering.watch(host, call, now)

@@ -32,7 +32,12 @@ from pydaemons.wire.record import Codec
 
 KNOWN_ORIGINS = 4096
 KNOWN_CALLS_PER_ORIGIN = 256
-"""Bounds of what is remembered about callers; beyond them it is forgotten and learned again."""
+KNOWN_CALLS = 16384
+"""Bounds of what is remembered about callers, a kilobyte a call; beyond them it is forgotten and learned
+again."""
+LONGEST_KEPT = 4096
+"""Bytes of a call whose reply is kept: more than any has whose arguments are its own. What stands behind them
+is ignored, as other servers do, but is nothing to keep."""
 
 Body = Callable[[Any, "Call", Now], Any]
 """`body(arguments, call, now)`: the result record, or None when this procedure is not answered."""
@@ -176,6 +181,8 @@ class Service:
         """Another number whenever callers are to be judged anew: for who remembers any besides."""
         self._replies = replies
         self._known: dict[Origin, dict[bytes, Call]] = {}
+        self._learned = 0
+        """How many calls are in it."""
 
     def receive(self, data: bytes, origin: Origin, now: Now) -> bytes | None:
         """Answer one RPC message."""
@@ -208,7 +215,7 @@ class Service:
         if result is None:
             return None
         reply: bytes = data[:4] + SUCCESS + procedure.pack(result)
-        if once:
+        if once and len(data) <= LONGEST_KEPT:
             outlive = not procedure.same_again or origin.transport is Transport.UDP
             self.cache.keep(data, origin.peer, reply, now.mono, outlive=outlive)
         return reply
@@ -222,6 +229,7 @@ class Service:
         """Admit everybody anew from the next call on: the rules of admission changed."""
         self.generation += 1
         self._known.clear()
+        self._learned = 0
 
     def known(self, data: bytes, origin: Origin) -> Call | None:
         """What is known of a call's caller since `receive` answered it or one like it."""
@@ -245,11 +253,14 @@ class Service:
             self.counts["UNDECIDED"] += 1
             return None
         calls = self._known.get(origin)
+        if self._learned >= KNOWN_CALLS or (calls is None and len(self._known) >= KNOWN_ORIGINS):
+            self._known.clear()
+            self._learned, calls = 0, None
         if calls is None or len(calls) >= KNOWN_CALLS_PER_ORIGIN:
-            if len(self._known) >= KNOWN_ORIGINS:
-                self._known.clear()
+            self._learned -= len(calls or ())
             calls = self._known[origin] = {}
         calls[data[4 : call.args_at]] = call
+        self._learned += 1
         return call
 
     def _judge(self, data: bytes, origin: Origin, now: Now) -> Call:
