@@ -13,13 +13,14 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
+from struct import Struct
 
 from fakes.network import Clock, Origins
 from hosts import nlmcalls as nlm
 from hosts import rpc
 from hosts.nlmcalls import Alock, Result
 from pydaemons.engine.effects import Append, Effect, Log, Reply, Rewrite, Send, SendFailed
-from pydaemons.engine.protocol import Address, Now, Origin, Transport
+from pydaemons.engine.protocol import Address, Answers, Buffer, Now, Origin, Run, Transport, how_many
 from pydaemons.lockd.access import Access
 from pydaemons.lockd.engine import LockEngine
 from pydaemons.lockd.localfs import LocalTable
@@ -29,6 +30,7 @@ SERVER = "10.0.0.1"
 PORT = 4045
 DELAY = 0.0001
 HOURS = 3600.0
+MARK = Struct(">H")
 
 
 class Monitor:
@@ -168,13 +170,23 @@ class World:
 
     def receive(self, data: bytes, origin: Origin) -> bytes | None:
         """A packet arrives at the server; its answer."""
-        answers: list[bytes] = []
-        if self.prompt:
-            self.engine.prompt.answer(data, [(0, len(data), 0, 1)], origin, self.now, answers)
-            self.prompted += len(answers)
+        answers = self.glance(data, [(0, len(data), len(data), 1)], origin) if self.prompt else []
         reply = answers[0] if answers else self.engine.receive(data, origin, self.now)
         self.carry()
         return reply
+
+    def glance(self, data: Buffer, runs: list[Run], origin: Origin) -> list[bytes]:
+        """What is answered at a glance, on a transport that wants the size of each answer before it."""
+        found: list[Answers] = []
+        self.engine.prompt.answer(data, runs, origin, self.now, found, lead=MARK.pack)
+        self.prompted += how_many(found)
+        replies = []
+        for whole, number in found:
+            step = len(whole) // number
+            for at in range(0, len(whole), step):
+                assert MARK.unpack_from(whole, at) == (step - MARK.size,)
+                replies.append(whole[at + MARK.size : at + step])
+        return replies
 
     def carry(self) -> None:
         """Do what the engine asks for."""

@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 from pydaemons.engine.effects import Effect, Level
-from pydaemons.engine.protocol import Now, Origin, Run
+from pydaemons.engine.protocol import Answers, Now, Origin, Run
 from pydaemons.kit.driver import Driver, StateWriter
 from pydaemons.kit.log import Log
 from pydaemons.kit.notify import Notifier
@@ -65,7 +65,14 @@ class Glance:
         """What `take` gives, in this order."""
 
     def answer(
-        self, data: bytes, runs: Sequence[Run], origin: Origin, now: Now, answers: list[bytes]
+        self,
+        data: bytes,
+        runs: Sequence[Run],
+        origin: Origin,
+        now: Now,
+        answers: list[Answers],
+        *,
+        lead: Callable[[int], bytes],
     ) -> None:
         self.calls.append(sum(count for _, _, _, count in runs))
         for place in (
@@ -78,7 +85,7 @@ class Glance:
                 return
             if packet == b"q!":
                 raise ValueError("no")
-            answers.append(packet.upper())
+            answers.append((lead(len(packet)) + packet.upper(), 1))
 
     def take(self) -> bytes | None:
         return self.appends.pop(0) if self.appends else b""

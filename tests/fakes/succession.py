@@ -9,6 +9,8 @@ from typing import Any
 from fakes.locking import World
 from pydaemons.lockd.access import Access
 from pydaemons.lockd.engine import LockEngine
+from pydaemons.nlm.journal import PAIR, RANGE, SPANS, TOGETHER, Op
+from pydaemons.nlm.replay import _Replay
 from pydaemons.nlm.server import Server
 
 
@@ -34,6 +36,30 @@ def restart(world: World) -> None:
     world.journal = list(world.engine.snapshot())
     world.engine.begin(world.now)
     world.carry()
+
+
+def facts(world: World) -> list[bytes]:
+    """The records of its journal, those taken together one by one."""
+    engine = successor(world, [])
+    reading = _Replay(engine.server, engine.cache)
+    data = b"".join(bytes(part) for part in world.journal)
+    found: list[bytes] = []
+    at = 0
+    while at < len(data):
+        start, at = at, reading.apply[data[at]](data, at)
+        if data[start] == Op.TOGETHER:
+            _, op, number, size = TOGETHER.unpack_from(data, start)
+            head = start + TOGETHER.size
+            file, owners = (
+                data[head : head + size],
+                PAIR.iter_unpack(data[head + size :][: number * PAIR.size]),
+            )
+            numbers = SPANS[number].unpack(data[at - SPANS[number].size : at])
+            for owner, low, high in zip(owners, numbers[:number], numbers[number:], strict=True):
+                found.append(RANGE.pack(op, *owner, low, high, size) + file)
+        else:
+            found.append(data[start:at])
+    return found
 
 
 def known(server: Server) -> dict[str, Any]:

@@ -75,6 +75,6 @@ def test_a_record_is_what_stands_around_its_range_and_the_range():
     (host,) = world.server.hosts
     owner = host.owners[7]
     for op in (journal.SHARED, journal.EXCLUSIVE, journal.UNLOCKED):
-        before, behind = journal.around_range(op, owner, b"file")
+        before, behind = journal.around_range(op, b"file")
         whole = journal.pack_range(op, owner, b"file", 5, 2**63)
-        assert before + journal.pack_span(5, 2**63) + behind == whole
+        assert before + journal.pack_owned(owner) + journal.pack_span(5, 2**63) + behind == whole

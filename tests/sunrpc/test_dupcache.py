@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A repeated call gets its first answer, for a while and within bounds."""
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from pydaemons.engine.protocol import Address
 from pydaemons.sunrpc.dupcache import LIFETIME, Kept, ReplyCache, digest_of
 from pydaemons.sunrpc.message import SUCCESS
@@ -81,8 +84,9 @@ def test_calls_answered_together_are_found_one_by_one() -> None:
     calls = [b"xid%d and more" % number for number in range(4)]
     replies = [b"xid%d granted" % number for number in range(4)]
     cache = ReplyCache()
-    together = Kept(PEER, b"gap" + b"gap".join(calls), 3, 13, 16, replies, 100.0)
-    cache.new.update(dict.fromkeys([call[:4] for call in calls], together))
+    assert cache.are_new([call[:4] for call in calls], PEER)
+    data, answers = b"gap" + b"gap".join(calls), b"lead" + b"lead".join(replies)
+    cache.keep_new(Kept(PEER, data, 3, 13, 16, answers, 4, 4, 100.0), b"xid3")
     for call, reply in zip(calls, replies, strict=True):
         assert cache.find(call, PEER, 101.0) == reply
         assert cache.find(call + b"!", PEER, 101.0) is None
@@ -98,3 +102,46 @@ def test_calls_answered_together_are_found_one_by_one() -> None:
     assert cache.find(calls[0], OTHER, 101.0) is None
     cache.forget(PEER.host)
     assert cache.find(calls[0], PEER, 101.0) is None
+
+
+def test_a_call_is_only_called_new_if_it_is() -> None:
+    cache = ReplyCache()
+    cache.keep(b"xid5", PEER, b"r", 0.0)
+    assert not cache.are_new([b"xid4", b"xid5"], PEER)
+    assert cache.are_new([b"xid6", b"xid7"], PEER)
+    cache.keep_new(Kept(PEER, b"xid6xid7", 0, 4, 4, b"rr", 0, 2, 0.0), b"xid7")
+    assert not cache.are_new([b"xid7", b"xid8"], PEER)
+    assert cache.are_new([b"xid4", b"xid8"], PEER), "below the latest, but unknown"
+    assert cache.find(b"xid6", PEER, 0.0) == b"r"
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 40), st.integers(1, 5), st.sampled_from([PEER, OTHER]), st.booleans()),
+        max_size=60,
+    )
+)
+def test_kept_one_by_one_or_together_the_newest_are_found(
+    batches: list[tuple[int, int, Address, bool]],
+) -> None:
+    cache = ReplyCache(size=12)
+    newest: dict[tuple[bytes, Address], bytes] = {}  # in the order they were kept
+    for turn, (first, count, peer, look) in enumerate(batches):
+        calls = [b"%04d" % (first + number) for number in range(count)]
+        reply = b"%06d" % turn
+        known = [call for call in calls if cache.find(call, peer, 0.0) is not None] if look else None
+        if cache.are_new(calls, peer):
+            assert not known
+            data = b"".join(calls)
+            cache.keep_new(Kept(peer, data, 0, 4, 4, reply * count, 0, count, 0.0), calls[-1])
+        else:
+            for call in calls:
+                cache.keep(call, peer, reply, 0.0)
+        for call in calls:
+            newest.pop((call, peer), None)
+            newest[call, peer] = reply
+        for (call, whose), answer in list(newest.items())[-12:]:
+            assert not cache.are_new([call], whose)
+            if look:
+                assert cache.find(call, whose, 0.0) == answer
+    assert len(cache) <= 24 + 5

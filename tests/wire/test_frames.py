@@ -81,3 +81,11 @@ def test_another_version_or_kind_is_named():
         frames.parse(data, KIND, 1)
     with pytest.raises(WireError, match="not a lock journal"):
         frames.parse(data, "lock journal", 2)
+
+
+def test_versions_from_the_oldest_readable_on_are_read():
+    for version in (2, 3):
+        assert frames.parse(frames.header(KIND, version, BOOT, 0), KIND, 3, 2).payloads == []
+    for version in (1, 4):
+        with pytest.raises(WireError, match=f"of version {version}, not 3"):
+            frames.parse(frames.header(KIND, version, BOOT, 0), KIND, 3, 2)

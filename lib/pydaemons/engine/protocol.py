@@ -9,7 +9,7 @@ thus make a network, and hours of protocol time pass in milliseconds of test tim
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
 from typing import NamedTuple, Protocol, TypeAlias
 
@@ -92,6 +92,15 @@ def behind(runs: Sequence[Run], count: int) -> list[Run]:
     return []
 
 
+Answers: TypeAlias = tuple[bytes, int]
+"""Answers of one size, one behind the other, each led by what its transport wants before it; and how many."""
+
+
+def how_many(answers: Sequence[Answers]) -> int:
+    """The number of answers in all."""
+    return sum([count for _, count in answers])
+
+
 class Buffer(Protocol):
     """Bytes that stand somewhere: bytes, or a memory map."""
 
@@ -109,8 +118,16 @@ class Prompt(Protocol):
         `drain` this time."""
 
     def answer(
-        self, data: Buffer, runs: Sequence[Run], origin: Origin, now: Now, answers: list[bytes]
+        self,
+        data: Buffer,
+        runs: Sequence[Run],
+        origin: Origin,
+        now: Now,
+        answers: list[Answers],
+        *,
+        lead: Callable[[int], bytes],
     ) -> None:
         """Packets of one origin came in together. Append the answers to those at the beginning, as far as
-        every one is easily answered: the first that is not, and all behind it, are left to `receive`, or to
-        another try. After an exception it is the packet behind those answered that caused it."""
+        every one is easily answered, each behind what `lead` gives for its size: the first that is not, and
+        all behind it, are left to `receive`, or to another try. After an exception it is the packet behind
+        those answered that caused it."""

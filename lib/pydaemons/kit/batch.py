@@ -17,7 +17,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from pydaemons.engine.effects import SendFailed
-from pydaemons.engine.protocol import Address, Now, Origin, Run, Transport, behind
+from pydaemons.engine.protocol import Address, Answers, Now, Origin, Run, Transport, behind, how_many
 from pydaemons.kit.arena import (
     CMSG,
     DATAGRAM,
@@ -157,6 +157,7 @@ class DatagramPort:
         driver.stirred = prompt is None
         ready = i = end = unseen = vain = 0
         runs: list[Run] = []
+        found: list[Answers] = []
         answers: list[bytes] = []
         while i < count:
             if i >= end:
@@ -175,11 +176,15 @@ class DatagramPort:
             first = i
             if prompt is not None and not unseen:
                 try:
-                    prompt.answer(memory, runs, origin, now, answers)
+                    prompt.answer(memory, runs, origin, now, found, lead=_nothing)
                 except Exception as error:
                     failed = driver.stirred = True
-                    k = i + len(answers)
+                    k = i + how_many(found)
                     driver.failed(error, memory[data_at[k] : data_at[k] + ints[length_at[k]]], origin)
+                for whole, number in found:
+                    step = len(whole) // number
+                    answers += [whole[at : at + step] for at in range(0, len(whole), step)]
+                found.clear()
                 vain = 0 if answers or failed else vain + 1
                 unseen = max(vain - 1, 1) if vain else 0  # where glances are in vain, they become rarer
                 i += len(answers)
@@ -228,11 +233,11 @@ class DatagramPort:
         reply = None
         try:
             if driver.prompt is not None:
-                answers: list[bytes] = []
+                found: list[Answers] = []
                 driver.stirred = False
-                driver.prompt.answer(memory, [(at, size, 0, 1)], origin, now, answers)
-                if answers:
-                    reply = answers[0]
+                driver.prompt.answer(memory, [(at, size, size, 1)], origin, now, found, lead=_nothing)
+                if found:
+                    reply = found[0][0]
             if reply is None:
                 driver.stirred = True
                 reply = driver.engine.receive(memory[at : at + size], origin, now)
@@ -413,6 +418,11 @@ class DatagramPort:
 
     def _count(self, number: int, what: str) -> None:
         self._driver.counts[f"{what} errors: {errno.errorcode.get(number, number)}"] += 1
+
+
+def _nothing(size: int) -> bytes:
+    """What goes before an answer that is a datagram."""
+    return b""
 
 
 def _runs(arena: Arena, start: int, end: int) -> list[Run]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from typing import Protocol as TypingProtocol
 
 from pydaemons.engine.effects import Level, SendFailed
-from pydaemons.engine.protocol import Now, Origin, Run, Transport, behind
+from pydaemons.engine.protocol import Answers, Now, Origin, Run, Transport, behind, how_many
 from pydaemons.kit.route import Route
 from pydaemons.kit.sockets import address_of
 from pydaemons.sunrpc import marking
@@ -82,6 +82,7 @@ class Connection(Route):
         "_driver",
         "_ending",
         "_fd",
+        "_framing",
         "_header",
         "_key",
         "_out",
@@ -109,6 +110,7 @@ class Connection(Route):
         self._driver = streams.driver
         self._fd = sock.fileno()
         self._deframer = framing.deframer(streams.record_limit)
+        self._framing = framing
         self._header = framing.header
         self._key = key
         """Which connection of our own it is; None if it came in."""
@@ -197,35 +199,40 @@ class Connection(Route):
         """One batch of so many: through the engine, what it decided made durable, the answers sent."""
         driver = self._driver
         driver.counts["records in"] += count
-        answers: list[bytes] = []
+        answers: list[Answers] = []
         self._answer_runs(data, batch, now, answers)
+        whole = answers[0][0] if len(answers) == 1 else b"".join([each for each, _ in answers])
         if not driver.commit():
-            driver.hold([(self.origin, reply) for reply in answers])
+            driver.hold([(self.origin, reply) for reply in self._records(whole)])
         elif answers:
-            driver.counts["records out"] += len(answers)
-            header = self._header
-            size = len(answers[0])
-            if set(map(len, answers)) == {size}:
-                head = header(size)
-                self._write(head + head.join(answers))
-            else:
-                self._write(b"".join([part for reply in answers for part in (header(len(reply)), reply)]))
+            driver.counts["records out"] += how_many(answers)
+            self._write(whole)
 
-    def _answer_runs(self, data: bytes, runs: list[Run], now: Now, answers: list[bytes]) -> None:
+    def _records(self, stream: bytes) -> list[bytes]:
+        """What stands in a stream of whole records."""
+        data, runs = self._framing.deframer(UNSENT).cut(stream)
+        return [
+            data[start : start + size]
+            for at, size, stride, count in runs
+            for start in range(at, at + stride * count, stride)
+        ]
+
+    def _answer_runs(self, data: bytes, runs: list[Run], now: Now, answers: list[Answers]) -> None:
         """What the engine answers at a glance, and the others one by one. Where glances are in vain, they
         become rarer."""
         prompt = self._driver.prompt
         while runs:
             if prompt is not None and not self._unseen:
-                before = len(answers)
+                found: list[Answers] = []
                 failed = False
                 try:
-                    prompt.answer(data, runs, self.origin, now, answers)
+                    prompt.answer(data, runs, self.origin, now, found, lead=self._header)
                 except Exception as error:
                     failed = self._driver.stirred = True
-                    at, size, _, _ = behind(runs, len(answers) - before)[0]
+                    at, size, _, _ = behind(runs, how_many(found))[0]
                     self._driver.failed(error, data[at : at + size], self.origin)
-                done = len(answers) - before + failed
+                answers += found
+                done = how_many(found) + failed
                 self._vain = 0 if done else min(self._vain + 1, BATCH)
                 self._unseen = 0 if done else max(self._vain - 1, 1)
                 runs = behind(runs, done)
@@ -237,7 +244,7 @@ class Connection(Route):
             self._receive(data[at : at + size], now, answers)
             runs = behind(runs, 1)
 
-    def _receive(self, record: bytes, now: Now, answers: list[bytes]) -> None:
+    def _receive(self, record: bytes, now: Now, answers: list[Answers]) -> None:
         self._driver.stirred = True
         try:
             reply = self._driver.engine.receive(record, self.origin, now)
@@ -245,7 +252,7 @@ class Connection(Route):
             self._driver.failed(error, record, self.origin)
             return
         if reply is not None:
-            answers.append(reply)
+            answers.append((self._header(len(reply)) + reply, 1))
 
     def send(self, data: bytes) -> None:
         """Send one record, apart from a batch."""

@@ -43,10 +43,12 @@ def boot_clock() -> int:
 class JournalFile:
     """The journal of one daemon: the executor of its Append and Rewrite effects."""
 
-    def __init__(self, path: str, *, kind: str, version: int) -> None:
+    def __init__(self, path: str, *, kind: str, version: int, oldest: int | None = None) -> None:
+        """Journals of this version are written, and those from version `oldest` on read."""
         self.path = path
         self._kind = kind
         self._version = version
+        self._oldest = oldest
         self._descriptor = -1
         self._end = 0
         self._chain = 0
@@ -61,7 +63,7 @@ class JournalFile:
             return None
         try:
             with open(descriptor, "rb", closefd=False) as file:
-                contents = frames.parse(file.read(), self._kind, self._version)
+                contents = frames.parse(file.read(), self._kind, self._version, self._oldest)
             os.ftruncate(descriptor, contents.end)
         except BaseException:
             os.close(descriptor)

@@ -23,11 +23,12 @@ from pydaemons.lockd.localfs import LocalTable
 from pydaemons.lockd.settings import PylockdConfiguration
 from pydaemons.lockd.trace import Trace
 from pydaemons.nlm import procs
+from pydaemons.nlm.columns import GRANTED
 from pydaemons.nlm.filehandle import Codecs
 from pydaemons.nlm.journal import Journal
 from pydaemons.nlm.lease import Leases
 from pydaemons.nlm.lingering import Monitor
-from pydaemons.nlm.prompt import GRANTED, Prompt
+from pydaemons.nlm.prompt import Prompt
 from pydaemons.nlm.replay import replay
 from pydaemons.nlm.server import PRIVILEGED_PORTS, Server
 from pydaemons.nlm.types import NLM_PROGRAM

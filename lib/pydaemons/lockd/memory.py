@@ -14,7 +14,7 @@ from pydaemons.engine.protocol import Now
 from pydaemons.kit.journalfile import STAMP_EVERY, JournalFile, boot_id, outdated
 from pydaemons.kit.log import Log
 from pydaemons.lockd.engine import LockEngine
-from pydaemons.nlm.journal import KIND, VERSION
+from pydaemons.nlm.journal import KIND, OLDEST, VERSION
 from pydaemons.nlm.owed import Owed
 from pydaemons.nlm.views import figures
 from pydaemons.nsm.store import Beginning, Start
@@ -31,7 +31,7 @@ class Memory:
     """The journal in the runtime folder."""
 
     def __init__(self, run_dir: str, log: Log) -> None:
-        self.file = JournalFile(f"{run_dir}/journal", kind=KIND, version=VERSION)
+        self.file = JournalFile(f"{run_dir}/journal", kind=KIND, version=VERSION, oldest=OLDEST)
         self._log = log
 
     def recall(

@@ -13,7 +13,7 @@ calling back needs. A grant is a lock taken and then `Op.TOLD`; `Op.SETTLED` whe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import IntEnum
 from struct import Struct
 from typing import TYPE_CHECKING, Protocol
@@ -32,8 +32,10 @@ if TYPE_CHECKING:
     from pydaemons.nlm.shares import Shares
     from pydaemons.nlm.waiters import Waiters
 
-KIND, VERSION = "pylockd journal", 2
+KIND, VERSION = "pylockd journal", 3
 """The version changes with the records."""
+OLDEST = 2
+"""The oldest whose records mean the same, as far as there are such."""
 
 FLOOR = 4 << 20
 """Bytes that may be appended before a rewrite is worth the while,"""
@@ -89,6 +91,9 @@ class Op(IntEnum):
     """The answers given to a host (0: to all) mean nothing any more."""
     BENEATH = 23
     """What lies beneath a lock whose client is being told, if that is not nothing."""
+    TOGETHER = 24
+    """Several of SHARED, EXCLUSIVE or UNLOCKED on one file, one after the other: the file, all owners, all
+    starts, all ends."""
 
 
 NUMBERED = Struct("!BI")
@@ -99,6 +104,12 @@ RANGE = Struct("!BIiQQH")
 SPAN = Struct("!QQ")
 """Of RANGE, start and end."""
 pack_span = SPAN.pack
+TOGETHER = Struct("!BBHH")
+"""Which of the three, how many, length of the file."""
+MOST_TOGETHER = 64
+"""So many at most."""
+SPANS = [Struct(f"!{2 * count}Q") for count in range(MOST_TOGETHER + 1)]
+"""Of so many, the starts and the ends."""
 SHARE = Struct("!BIBHH")
 WAITER = Struct("!BIiQQ?HHHQQB??HHd")
 KEY = Struct("!BIiQQ?H")
@@ -118,7 +129,7 @@ BODY_AT = 4 + len(SUCCESS)
 
 SHARED, EXCLUSIVE, UNLOCKED = map(int, (Op.SHARED, Op.EXCLUSIVE, Op.UNLOCKED))
 """As numbers: what is used for each packet is not to be an IntEnum, of which arithmetic is slow."""
-_REPLIED = int(Op.REPLIED)
+_REPLIED, _TOGETHER = int(Op.REPLIED), int(Op.TOGETHER)
 
 
 class State(Protocol):
@@ -137,7 +148,7 @@ class State(Protocol):
 class Journal:
     """Facts on their way to the journal file. Each method notes one; the order is theirs."""
 
-    __slots__ = ("_appended", "_base", "_grace", "_next", "_notes", "_numbers", "keys", "note", "note_all")
+    __slots__ = ("_appended", "_base", "_grace", "_next", "_notes", "_numbers", "keys", "note")
 
     def __init__(self, keys: bytes = b"") -> None:
         self.keys = keys
@@ -145,7 +156,6 @@ class Journal:
         self._notes: list[bytes] = []
         self.note = self._notes.append
         """Note a lock taken or bytes freed: what `pack_range` makes of it, of an owner that is noted."""
-        self.note_all = self._notes.extend
         self._numbers: dict[str, int] = {}
         self._next = 1
         self._grace: tuple[bool, float | None] = (False, None)
@@ -163,6 +173,14 @@ class Journal:
     def unlocked(self, owner: Owner, file: bytes, start: int, end: int) -> None:
         """Bytes were freed."""
         self.note(pack_range(UNLOCKED, owner, file, start, end))
+
+    def together(
+        self, op: int, file: bytes, owners: Sequence[bytes], starts: Sequence[int], ends: Sequence[int]
+    ) -> None:
+        """Locks were taken, or bytes freed, by owners that are noted (`pack_owned` of each)."""
+        count = len(owners)
+        head = TOGETHER.pack(_TOGETHER, op, count, len(file))
+        self.note(b"".join((head, file, *owners, SPANS[count].pack(*starts, *ends))))
 
     # -- blocked locks
 
@@ -334,11 +352,14 @@ def pack_range(op: int, owner: Owner, file: bytes, start: int, end: int) -> byte
     return RANGE.pack(op, owner.host.number, owner.svid, start, end, len(file)) + file
 
 
-def around_range(op: int, owner: Owner, file: bytes) -> tuple[bytes, bytes]:
-    """What `pack_range` has before and behind `pack_span` of the range."""
-    whole = pack_range(op, owner, file, 0, 0)
-    at = OWNER_AT + PAIR.size
-    return whole[:at], whole[at + SPAN.size :]
+def around_range(op: int, file: bytes) -> tuple[bytes, bytes]:
+    """What `pack_range` has before `pack_owned` of the owner and `pack_span` of the range, and behind."""
+    return bytes((op,)), len(file).to_bytes(2, "big") + file
+
+
+def pack_owned(owner: Owner) -> bytes:
+    """Which owner."""
+    return PAIR.pack(owner.host.number, owner.svid)
 
 
 def pack_reply(number: int, xid: bytes, check: int, reply: bytes) -> bytes:

@@ -53,6 +53,7 @@ class _Replay:
             Op.SHARED: self._locked,
             Op.EXCLUSIVE: self._locked,
             Op.UNLOCKED: self._unlocked,
+            Op.TOGETHER: self._together,
             Op.SHARE: self._share,
             Op.UNSHARE: self._unshare,
             Op.WAITS: self._waits,
@@ -132,6 +133,23 @@ class _Replay:
         at += journal.RANGE.size
         self.server.table.unlock(data[at : at + size], self.hosts[number].owners[svid], start, end)
         return at + size
+
+    def _together(self, data: bytes, at: int) -> int:
+        size: int
+        _, op, count, size = journal.TOGETHER.unpack_from(data, at)
+        owners_at = at + journal.TOGETHER.size + size
+        file = data[owners_at - size : owners_at]
+        spans_at = owners_at + count * journal.PAIR.size
+        numbers = journal.SPANS[count].unpack_from(data, spans_at)
+        pairs = journal.PAIR.iter_unpack(data[owners_at:spans_at])
+        for pair, start, end in zip(pairs, numbers[:count], numbers[count:], strict=True):
+            owner = self._owned(*pair)
+            if op == Op.UNLOCKED:
+                self.server.table.unlock(file, owner, start, end)
+            elif self.server.table.lock(file, owner, start, end, op == Op.EXCLUSIVE) is not None:
+                raise WireError("two locks that exclude each other", at)
+        following: int = spans_at + journal.SPANS[count].size
+        return following
 
     # -- waiters
 

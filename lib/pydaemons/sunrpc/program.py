@@ -200,12 +200,9 @@ class Service:
         procedure.calls += 1
         once = procedure.once
         if once:
-            cache = self.cache
-            xid = data[:4]
-            if xid in cache.new or xid in cache.old or cache.remembered:
-                kept = cache.find(data, origin.peer, now.mono)
-                if kept is not None:
-                    return kept
+            kept = self.cache.find(data, origin.peer, now.mono)
+            if kept is not None:
+                return kept
         try:
             args = procedure.unpack(data, call.args_at)
         except WireError:

@@ -65,8 +65,9 @@ def frame(payload: bytes, chain: int) -> tuple[bytes, int]:
     return _FRAME.pack(length, chain, crc32(both)) + payload, chain
 
 
-def parse(data: bytes, kind: str, version: int) -> Contents:
-    """Read a journal. WireError when it is none of ours, of another version, or damaged."""
+def parse(data: bytes, kind: str, version: int, oldest: int | None = None) -> Contents:
+    """Read a journal. WireError when it is none of ours, damaged, or of a version that is neither this one
+    nor one from `oldest` on."""
     if len(data) < FRAMES_AT:
         raise WireError("shorter than a header", len(data))
     found, number, boot, check = _HEADER.unpack_from(data)
@@ -74,7 +75,7 @@ def parse(data: bytes, kind: str, version: int) -> Contents:
         raise WireError("the header is damaged", 0)
     if found.rstrip(b"\0") != kind.encode("ascii"):
         raise WireError(f"not a {kind}", 0)
-    if number != version:
+    if not (version if oldest is None else oldest) <= number <= version:
         raise WireError(f"of version {number}, not {version}", 24)
     stamp, check = _STAMP.unpack_from(data, STAMP_AT)
     if check != crc32(data[STAMP_AT : STAMP_AT + 8]):
