@@ -16,7 +16,8 @@ from pydaemons.netbios.browse import Frame, ServerType
 from pydaemons.netbios.dgram import Datagram, Kind
 from pydaemons.netbios.node.browsedat import Line
 from pydaemons.netbios.node.browsesync import FetchList, ListFetched
-from pydaemons.netbios.node.localmaster import LocalMaster, Role
+from pydaemons.netbios.node.localmaster import LocalMaster
+from pydaemons.netbios.node.office import Role
 from pydaemons.netbios.node.serverlist import Told
 from pydaemons.netbios.node.settings import Browsing, Settings
 
@@ -101,7 +102,7 @@ def place(of: Station, number: int = 0) -> LocalMaster:
 
 def masters(net: Ether) -> list[Station]:
     """Who is local master of its first network."""
-    return [each for each in net.stations if place(each).role is Role.MASTER]
+    return [each for each in net.stations if place(each).office.role is Role.MASTER]
 
 
 def frames(net: Net, kind: type[Frame], host: str | None = None) -> list[Sent]:

@@ -39,8 +39,8 @@ from pydaemons.netbios.node.events import (
     StopRequested,
     WriteBrowseList,
 )
-from pydaemons.netbios.node.localmaster import Role
 from pydaemons.netbios.node.node import Node
+from pydaemons.netbios.node.office import Role
 from pydaemons.netbios.node.subnet import Interface
 from pydaemons.netbios.node.winsdb import WinsDb
 from pydaemons.nmbd import settings, standardinput
@@ -247,7 +247,7 @@ class PynmbdDaemon(Daemon):
         parts.append(f"{len(node.names)} names")
         if node.wins is not None:
             parts.append(f"WINS server with {len(node.db)} names")
-        mastered = [place for place in node.browser.places.values() if place.role is Role.MASTER]
+        mastered = [place for place in node.browser.places.values() if place.office.role is Role.MASTER]
         if mastered:
             parts.append(f"master browser of {', '.join(each.subnet.interface.name for each in mastered)}")
         if node.browser.domain.is_held:

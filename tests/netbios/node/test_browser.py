@@ -8,9 +8,9 @@ from pydaemons.netbios.browse import AnnouncementRequest, Election, HostAnnounce
 from pydaemons.netbios.node.browser import EXPIRE_EVERY, REFILLED
 from pydaemons.netbios.node.events import InterfacesChanged, Reconfigured, StopRequested
 from pydaemons.netbios.node.handover import parse
-from pydaemons.netbios.node.localmaster import Role
 from pydaemons.netbios.node.names import State
 from pydaemons.netbios.node.node import Node
+from pydaemons.netbios.node.office import Role
 from pydaemons.netbios.node.tunables import NetbiosTunables
 
 
@@ -89,7 +89,7 @@ def test_the_next_process_goes_on_as_master_without_an_election():
     net.run(60)
     net.seen.clear()
     fresh = restarted(net, alpha)
-    assert place(fresh).role is Role.MASTER
+    assert place(fresh).office.role is Role.MASTER
     assert fresh.lists == []  # browse.dat of the last process is better than an empty one
     net.run(REFILLED + EXPIRE_EVERY)
     assert not frames(net, Election)
@@ -108,7 +108,7 @@ def test_an_office_lost_right_after_a_restart_is_claimed_anew_and_not_inherited_
     assert masters(net) == [better]
     net.remove(better)
     place(fresh).force(net.now)
-    while place(fresh).role is not Role.TAKING:
+    while place(fresh).office.role is not Role.TAKING:
         net.run(0.1)
     net.tell(fresh, Reconfigured(fresh.node.settings))
     (holding,) = [each for each in fresh.node.names if each.own.wire == wire("GRP#1d")]

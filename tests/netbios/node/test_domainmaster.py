@@ -146,7 +146,7 @@ def test_reports_are_for_the_domain_master_or_a_partner_only():
     far = station(net, "FAR", "10.0.3.1", remote_sync=("10.0.1.1", "10.0.2.1"))
     net.run(300)
     assert lonely.node.browser.domain.masters == {}
-    assert place(partner).role.name == place(far).role.name == "MASTER"
+    assert place(partner).office.role.name == place(far).office.role.name == "MASTER"
     assert "FAR" in listed(partner)
     assert {each.host for each in asked} == {"10.0.3.1", "10.0.2.1"}
 

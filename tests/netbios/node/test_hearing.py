@@ -22,7 +22,7 @@ from pydaemons.netbios.browse import (
     ServerType,
 )
 from pydaemons.netbios.node.hearing import BURST, SOURCES, Hearing
-from pydaemons.netbios.node.localmaster import Role
+from pydaemons.netbios.node.office import Role
 
 
 def host_frame(text: str, *, type_: int = 0x9A03, comment: bytes = b"hi") -> HostAnnouncement:
@@ -136,7 +136,7 @@ def test_far_hosts_announce_themselves_and_no_more(net, master):
         LocalMasterAnnouncement(0, 60_000, b"FAR", 6, 1, 0x49A03, 0x10F, 0xAA55, b""),
     ):
         say(net, far, frame, source="FAR#00", to="GRP#1e", address="10.0.0.1")
-    assert place(master).role is Role.MASTER
+    assert place(master).office.role is Role.MASTER
     assert master.node.browser.hearing.counts.forged == 3
     assert net.mono - before < 1
 

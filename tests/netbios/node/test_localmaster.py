@@ -15,7 +15,7 @@ from pydaemons.netbios.browse import (
 )
 from pydaemons.netbios.node.election import NOBODY
 from pydaemons.netbios.node.events import InterfacesChanged, Reconfigured, StopRequested
-from pydaemons.netbios.node.localmaster import NEXT, Event, Role
+from pydaemons.netbios.node.office import Role
 from pydaemons.netbios.node.settings import Browsing, Settings
 
 
@@ -29,19 +29,6 @@ def owner(net: Net, text: str = "GRP#1d") -> list[str]:
     answers = [nspacket.unpack(data) for data in host.ask(query(text, broadcast=True), "10.0.0.255", 0.5)]
     net.hosts.remove(host)
     return [".".join(map(str, nspacket.unpack_nb(each.answers[0].data)[0].address)) for each in answers]
-
-
-def test_every_role_knows_every_event():
-    assert set(NEXT) == {(role, event) for role in Role for event in Event}
-
-
-def test_a_lonely_host_becomes_master_and_has_both_names():
-    net = Net()
-    alpha = station(net, "ALPHA", "10.0.0.1")
-    net.run(15)
-    assert masters(net) == [alpha]
-    assert owner(net) == ["10.0.0.1"]
-    assert [each.own.group for each in alpha.node.names if each.own.wire[1:7] == b"ABACFP"] == [True]
 
 
 def test_a_preferred_master_stands_at_its_start_and_takes_over():
@@ -112,7 +99,7 @@ def test_a_second_masters_announcement_leads_to_one_master():
     net.run(30)
     other = net.host("10.0.0.66", 138)
     say(net, other, announced("RIVAL"), source="RIVAL#00")
-    assert place(alpha).role is Role.POTENTIAL
+    assert place(alpha).office.role is Role.POTENTIAL
     assert "RIVAL (10.0.0.66) is master too" in "".join(alpha.logs)
     net.run(20)
     assert masters(net) == [alpha]
@@ -128,7 +115,7 @@ def test_a_flood_of_rivals_does_not_keep_the_office_empty():
         for _ in range(10):
             say(net, evil, announced(f"EVIL{minute}"), source=f"EVIL{minute}#00")
             net.run(5.9)
-            empty += place(alpha).role is not Role.MASTER
+            empty += place(alpha).office.role is not Role.MASTER
     assert empty <= 250  # of 600 looks; without damping it would be nearly all
 
 
@@ -143,9 +130,9 @@ def test_reset_makes_the_master_step_down_and_a_second_one_forgets_lists():
     say(net, tool, ResetState(Reset.FORGET_LISTS), source="NINE#00", to="GRP#1d")
     assert not place(alpha).servers.find("GRP", "NINE")
     say(net, tool, ResetState(Reset.STOP_BROWSING), source="NINE#00", to="GRP#1d")
-    assert place(alpha).role is Role.MASTER
+    assert place(alpha).office.role is Role.MASTER
     say(net, tool, ResetState(Reset.STEP_DOWN), source="NINE#00", to="GRP#1d")
-    assert place(alpha).role is Role.POTENTIAL
+    assert place(alpha).office.role is Role.POTENTIAL
     net.run(30)
     assert masters(net) == [alpha]  # nobody else is there
 
@@ -186,8 +173,8 @@ def test_each_network_has_its_own_master():
     both = station(net, "BOTH", "10.0.0.1", "10.0.1.1")
     station(net, "BEST", "10.0.1.2", level=200, preferred_master=True)
     net.run(60)
-    assert place(both, 0).role is Role.MASTER
-    assert place(both, 1).role is Role.POTENTIAL
+    assert place(both, 0).office.role is Role.MASTER
+    assert place(both, 1).office.role is Role.POTENTIAL
     assert place(both, 1).master == "BEST"
     net.tell(both, InterfacesChanged((interface("10.0.0.1"),)))
     assert len(both.node.browser.places) == 1

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What all parts of browsing stand on: our names and type, sending frames, asking other nodes. Read Ground.
 
-The parts are localmaster (one network's master), election (who is to be it), masterwatch (is it there?),
-backup (a copy of its list), announce (when to announce), domainmaster (one group over several networks),
-remote (announcements to far networks), browsesync (lists from other masters) and browser, which joins them.
+The parts are localmaster (one network's master), office (being it), election (who is to be it), masterwatch
+(is it there?), backup (a copy of its list), announce (when to announce), domainmaster (one group over several
+networks), remote (announcements to far networks), browsesync (lists from other masters) and browser, which
+joins them.
 """
 
 from __future__ import annotations

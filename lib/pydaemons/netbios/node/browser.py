@@ -20,8 +20,9 @@ from pydaemons.netbios.node.browsesync import Fetches, ListFetched
 from pydaemons.netbios.node.domainmaster import DomainMaster
 from pydaemons.netbios.node.events import WriteBrowseList
 from pydaemons.netbios.node.hearing import Hearing
-from pydaemons.netbios.node.localmaster import ANSWER_WITHIN, LocalMaster, Role
+from pydaemons.netbios.node.localmaster import ANSWER_WITHIN, LocalMaster
 from pydaemons.netbios.node.names import Holding
+from pydaemons.netbios.node.office import Role
 from pydaemons.netbios.node.remote import Lanman, Remote
 from pydaemons.netbios.node.serverlist import ServerList
 from pydaemons.netbios.node.settings import OwnName, Settings
@@ -96,7 +97,7 @@ class Browser:
     def wanted(self, subnet: Subnet) -> tuple[OwnName, ...]:
         """The names our office on a network needs."""
         place = self.places.get(subnet)
-        return () if place is None else place.wanted()
+        return () if place is None else place.office.wanted()
 
     def named(self, holding: Holding, now: Now) -> None:
         """A name of ours got on, or did not."""
@@ -162,13 +163,13 @@ class Browser:
 
     def masterships(self) -> int:
         """Of how many?"""
-        return sum(place.role is Role.MASTER for place in self.places.values())
+        return sum(place.office.role is Role.MASTER for place in self.places.values())
 
     def type(self) -> int:
         """Our type bits, all offices together."""
         found = self.ground.base_type() | self._offices()
         for place in self.places.values():
-            if place.role is Role.MASTER:
+            if place.office.role is Role.MASTER:
                 found = place.type(self._offices())
         return found
 

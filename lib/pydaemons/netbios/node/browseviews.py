@@ -115,8 +115,8 @@ def _elections(node: Node, arguments: Mapping[str, Any], now: Now) -> dict[str, 
         "networks": [
             {
                 "interface": place.subnet.interface.name,
-                "role": "backup" if place.backup.is_one else place.role.name.lower(),
-                "since": place.since or None,
+                "role": "backup" if place.backup.is_one else place.office.role.name.lower(),
+                "since": place.office.since or None,
                 "master": place.master,
                 "address": place.master_host,
                 "election": place.candidacy.state.name.lower(),

@@ -33,8 +33,9 @@ from pydaemons.netbios.browse import (
 from pydaemons.netbios.node.browseground import Ground
 from pydaemons.netbios.node.bucket import Bucket
 from pydaemons.netbios.node.domainmaster import DomainMaster
-from pydaemons.netbios.node.localmaster import LocalMaster, Role
+from pydaemons.netbios.node.localmaster import LocalMaster
 from pydaemons.netbios.node.mailslots import Received
+from pydaemons.netbios.node.office import Role
 from pydaemons.netbios.node.remote import OS2_VERSIONS, Lanman
 from pydaemons.netbios.node.serverlist import clean_comment, clean_name
 from pydaemons.netbios.node.subnet import Subnet
@@ -132,7 +133,7 @@ class Hearing:
 
     def _host(self, frame: HostAnnouncement, place: LocalMaster, received: Received, now: Now) -> None:
         """Somebody announces itself to the master."""
-        if received.destination != self.ground.master_wire or place.role is not Role.MASTER:
+        if received.destination != self.ground.master_wire or place.office.role is not Role.MASTER:
             self.counts.ignored += 1
             return
         shown = self._hear_server(frame, place, received, period=frame.period_ms / 1000, now=now)
@@ -184,7 +185,7 @@ class Hearing:
         """Another group's master announces it to all masters."""
         charset = self.ground.settings.charset
         group, master = clean_name(frame.name, charset), clean_name(frame.comment, charset)
-        if place.role is not Role.MASTER or not group or not master or group == self.ground.group:
+        if place.office.role is not Role.MASTER or not group or not master or group == self.ground.group:
             self.counts.ignored += 1
             return
         if group not in place.servers.groups:
@@ -213,7 +214,7 @@ class Hearing:
 
     def _backups(self, frame: BackupListRequest, place: LocalMaster, received: Received, now: Now) -> None:
         """A client wants to know whom to ask for the list: us first, then hosts that keep copies."""
-        if place.role is not Role.MASTER:
+        if place.office.role is not Role.MASTER:
             self.counts.ignored += 1
             return
         ground = self.ground

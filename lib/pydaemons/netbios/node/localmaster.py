@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One network and its master browser: who it is, and being it. Read NEXT: it is the whole life of the office.
+"""One network and its master browser: who it is, what is heard of it, and when we stand for it. Read
+LocalMaster.hear_election and hear_master, then _found.
 
-Whoever wins an election (see election) claims two names, the group's <1d>, which is the office, and
-__MSBROWSE__, by which masters of all groups hear each other. Everybody else looks from time to time whether
-the master is still there: it is asked directly, and only when it is silent everybody is.
+Whoever wins an election (see election) takes office (see office). Everybody else looks from time to time
+whether the master is still there (see masterwatch), and calls an election when it is not.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import Enum, auto
 
 from pydaemons.engine.effects import Level
 from pydaemons.engine.protocol import Now
@@ -24,9 +23,8 @@ from pydaemons.netbios.node.election import Candidacy, Standing
 from pydaemons.netbios.node.events import BROWSER_IGNORED, BROWSER_ROLE
 from pydaemons.netbios.node.masterwatch import MasterWatch
 from pydaemons.netbios.node.names import Holding
-from pydaemons.netbios.node.names import State as NameState
+from pydaemons.netbios.node.office import Event, Office, Role
 from pydaemons.netbios.node.serverlist import ServerList
-from pydaemons.netbios.node.settings import OwnName
 from pydaemons.netbios.node.subnet import Subnet
 
 FIRST_LOOK = (1.5, 4.0)
@@ -35,9 +33,6 @@ STAND_AT_START = (1.5, 2.0)
 """The same for a preferred master, which holds an election instead of looking."""
 OFFICE_WITHIN = (10.0, 14.0)
 """Seconds a winner has to be heard of as master."""
-CLAIM_AGAIN = 3.0
-CLAIMS = 3
-"""The old master may need a moment to give <1d> up."""
 PROVOKE_EVERY = 60.0
 ANSWER_WITHIN = 10.0
 """Seconds over which the answers to an AnnouncementRequest are spread; [MS-BRWS] section 3.2.5.1 has 30,
@@ -45,48 +40,6 @@ which would keep a new master's list empty for as long."""
 
 GREETING = (0.5, 3.0)
 """Seconds until our group is announced to a master that is new here: it should not wait for our next turn."""
-
-
-class Role(Enum):
-    """What we are on a network."""
-
-    POTENTIAL = auto()
-    TAKING = auto()
-    """Elected, claiming the names."""
-    MASTER = auto()
-
-
-class Event(Enum):
-    """What may happen to it."""
-
-    WON = auto()
-    LOST = auto()
-    """Somebody better stands, or an administrator says so."""
-    NAMED = auto()
-    """<1d> is ours."""
-    REFUSED = auto()
-    """Somebody else has <1d>."""
-    RIVAL = auto()
-    """Another master announced itself."""
-
-
-NEXT = {
-    (Role.POTENTIAL, Event.WON): Role.TAKING,
-    (Role.POTENTIAL, Event.LOST): Role.POTENTIAL,
-    (Role.POTENTIAL, Event.NAMED): Role.POTENTIAL,
-    (Role.POTENTIAL, Event.REFUSED): Role.POTENTIAL,
-    (Role.POTENTIAL, Event.RIVAL): Role.POTENTIAL,
-    (Role.TAKING, Event.WON): Role.TAKING,
-    (Role.TAKING, Event.LOST): Role.POTENTIAL,
-    (Role.TAKING, Event.NAMED): Role.MASTER,
-    (Role.TAKING, Event.REFUSED): Role.POTENTIAL,
-    (Role.TAKING, Event.RIVAL): Role.TAKING,  # the names tell who it is
-    (Role.MASTER, Event.WON): Role.MASTER,
-    (Role.MASTER, Event.LOST): Role.POTENTIAL,
-    (Role.MASTER, Event.NAMED): Role.MASTER,
-    (Role.MASTER, Event.REFUSED): Role.POTENTIAL,
-    (Role.MASTER, Event.RIVAL): Role.POTENTIAL,
-}
 
 
 class LocalMaster:
@@ -101,15 +54,13 @@ class LocalMaster:
         changed: Callable[[LocalMaster, Now], None],
     ) -> None:
         self.subnet = subnet
-        self.role = Role.POTENTIAL
+        self.office = Office(ground, subnet, moved=self._moved)
         self.servers = ServerList(lambda: ground.tunables.max_browse_entries)
         """What was heard here."""
         self.master = ""
         """The master's name, as far as it is known; ours when we are it."""
         self.master_host = ""
         """And its address."""
-        self.since = 0.0
-        """When the role last changed (wall clock)."""
         self.candidacy = Candidacy(
             entropy=ground.entropy, standing=self.standing, send=self._stand, won=self._won
         )
@@ -130,8 +81,6 @@ class LocalMaster:
             busy=lambda: self.candidacy.state is not election.State.QUIET,
             found=self._found,
         )
-        self._claim_at: float | None = None
-        self._claims = 0
         self._provoked: float | None = None
 
     # ---- life
@@ -151,35 +100,29 @@ class LocalMaster:
         if not self._ground.settings.browsing.local_master:
             self.candidacy.withdraw()
             self.backup.end(now)
-            if self.role is not Role.POTENTIAL:
+            if self.office.role is not Role.POTENTIAL:
                 self.resign(now, "local master = no")
         self.hurry(now, 1.0)
 
     def inherit(self, now: Now) -> None:
         """The process before us was master here, and its names are ours now."""
-        self.role = NEXT[NEXT[self.role, Event.WON], Event.NAMED]
+        self.office.inherit(now)
         self._take_office(now)
 
     def farewell(self) -> None:
         """We leave: take our names out of the list, and have the others elect a master if we were it."""
-        is_master = self.role is Role.MASTER
+        is_master = self.office.role is Role.MASTER
         self._announcer.farewell(is_master=is_master)
         if is_master:
             self._ground.send(self.subnet, election.NOBODY, self._ground.election_wire)
         self.candidacy.withdraw()
         self._watch.stop()
-        self._claim_at = None
-
-    def wanted(self) -> tuple[OwnName, ...]:
-        """The names the office needs."""
-        if self.role is Role.POTENTIAL:
-            return ()
-        return OwnName(self._ground.masters_wire, group=True), OwnName(self._ground.master_wire, group=False)
+        self.office.leave()
 
     def type(self, offices: int = 0) -> int:
         """Our type bits here; `offices` are those beyond this network."""
         found = self._ground.base_type() | offices
-        if self.role is Role.MASTER:
+        if self.office.role is Role.MASTER:
             found = (found & ~ServerType.POTENTIAL_BROWSER) | ServerType.MASTER_BROWSER
         elif self.backup.is_one:
             found |= ServerType.BACKUP_BROWSER
@@ -192,7 +135,7 @@ class LocalMaster:
         if not self._ground.settings.browsing.local_master:
             return
         if self.candidacy.hear(frame, host, self._delay(), now):
-            self._step(Event.LOST, now)
+            self.office.step(Event.LOST, now)
             self._look_later(now)
 
     def hear_master(self, shown: str, host: str, type_: int, now: Now) -> None:
@@ -200,17 +143,17 @@ class LocalMaster:
         if not type_:
             if host == self.master_host or (shown == self.master and not self.master_host):
                 self.lose_master(now)
-        elif self.role is Role.MASTER:
+        elif self.office.role is Role.MASTER:
             if self.candidacy.may_start(now):
                 self._ground.log(
                     Level.NOTICE,
                     f"{self.subnet.interface.name}: {shown} ({host}) is master too: electing",
                     BROWSER_ROLE,
                 )
-                self._step(Event.RIVAL, now)
+                self.office.step(Event.RIVAL, now)
                 self.candidacy.call(self._delay(), now)
         else:
-            self._step(Event.RIVAL, now)
+            self.office.step(Event.RIVAL, now)
             if host != self.master_host:
                 self.backup.moved(now)
             self._know(shown, host)
@@ -218,13 +161,13 @@ class LocalMaster:
     def lose_master(self, now: Now) -> None:
         """The master said good-bye: elect one at once."""
         self.master = self.master_host = ""
-        if self.role is Role.POTENTIAL and self.candidacy.may_start(now):
+        if self.office.role is Role.POTENTIAL and self.candidacy.may_start(now):
             self._call(now)
 
     def promote(self, host: str, now: Now) -> bool:
         """BecomeBackup: the master, and nobody else, may want us to keep a copy of its list; False when we do
         not."""
-        if self.role is not Role.POTENTIAL or not self._ground.settings.browsing.local_master:
+        if self.office.role is not Role.POTENTIAL or not self._ground.settings.browsing.local_master:
             return False
         if host != self.master_host:
             if not self.master_host:
@@ -240,25 +183,16 @@ class LocalMaster:
             self._announcer.ask_all()
         if (
             command & browse.Reset.STEP_DOWN
-            and self.role is not Role.POTENTIAL
+            and self.office.role is not Role.POTENTIAL
             and self.candidacy.may_start(now)
         ):
             self.resign(now, "asked to by ResetBrowserState")
 
     def named(self, holding: Holding, now: Now) -> None:
         """A name of ours got on, or did not."""
-        if holding.own.wire != self._ground.master_wire or self.role is Role.POTENTIAL:
-            return
-        if holding.state is NameState.OWNED:
-            self._step(Event.NAMED, now)
-        elif holding.state is NameState.CONFLICT:
-            self._claims += 1
-            announced = self.master and self.master_host == holding.rival
-            if self.role is Role.TAKING and self._claims < CLAIMS and not announced:
-                self._claim_at = now.mono + CLAIM_AGAIN
-            else:
-                self.master_host = holding.rival
-                self._step(Event.REFUSED, now)
+        rival = self.office.named(holding, self.master_host if self.master else "", now)
+        if rival:
+            self.master_host = rival
 
     # ---- doing
 
@@ -269,14 +203,14 @@ class LocalMaster:
     def resign(self, now: Now, why: str) -> None:
         """Give the office up and have the others elect."""
         self._ground.log(Level.NOTICE, f"{self.subnet.interface.name}: master no longer: {why}", BROWSER_ROLE)
-        self._step(Event.LOST, now)
+        self.office.step(Event.LOST, now)
         self._ground.send(self.subnet, election.NOBODY, self._ground.election_wire)
         self._look_later(now)
 
     def hurry(self, now: Now, within: float = ANSWER_WITHIN) -> None:
         """Somebody new wants to hear of everybody."""
         at = now.mono + self._ground.entropy.uniform(0.0, within)
-        self._announcer.hurry(at, is_master=self.role is Role.MASTER)
+        self._announcer.hurry(at, is_master=self.office.role is Role.MASTER)
 
     def greet(self, now: Now) -> None:
         """Another group's master is new to us, and perhaps we to it."""
@@ -288,9 +222,7 @@ class LocalMaster:
         self.backup.tick(now)
         self._announcer.tick(now, self.type(offices))
         self._watch.tick(now)
-        if self._claim_at is not None and now.mono >= self._claim_at:
-            self._claim_at = None
-            self._claim(now)
+        self.office.tick(now)
 
     def deadline(self) -> float | None:
         """When `tick` is wanted."""
@@ -299,14 +231,14 @@ class LocalMaster:
             self.backup.deadline(),
             self._announcer.deadline(),
             self._watch.deadline(),
-            self._claim_at,
+            self.office.deadline(),
         )
         return min((at for at in times if at is not None), default=None)
 
     # ---- elections
 
     def _delay(self) -> tuple[float, float]:
-        if self.role is not Role.POTENTIAL:
+        if self.office.role is not Role.POTENTIAL:
             return election.MASTER_DELAY
         return election.BACKUP_DELAY if self.backup.is_one else election.POTENTIAL_DELAY
 
@@ -326,7 +258,7 @@ class LocalMaster:
         self._ground.send(self.subnet, frame, self._ground.election_wire)
 
     def _won(self, now: Now) -> None:
-        self._step(Event.WON, now)
+        self.office.step(Event.WON, now)
 
     def _call(self, now: Now) -> None:
         """There is to be a master: stand, or, if that is not for us, have the others stand."""
@@ -348,7 +280,7 @@ class LocalMaster:
 
     def _found(self, hosts: tuple[str, ...], now: Now) -> None:
         """Who answers for the office now that the master we knew does not."""
-        if self.role is not Role.POTENTIAL:
+        if self.office.role is not Role.POTENTIAL:
             return
         if hosts:
             if hosts[0] != self.master_host:
@@ -371,16 +303,11 @@ class LocalMaster:
 
     # ---- office
 
-    def _step(self, event: Event, now: Now) -> None:
-        before, self.role = self.role, NEXT[self.role, event]
-        if self.role is before:
-            return
+    def _moved(self, before: Role, now: Now) -> None:
+        """Our office changed."""
         ground, shown = self._ground, self.subnet.interface.name
-        self.since = now.wall
-        self._claim_at = None
-        match self.role:
+        match self.office.role:
             case Role.TAKING:
-                self._claims = 0
                 self._watch.stop()
             case Role.MASTER:
                 self._take_office(now)
@@ -394,13 +321,8 @@ class LocalMaster:
 
     def _take_office(self, now: Now) -> None:
         ground, interface = self._ground, self.subnet.interface
-        self.since = now.wall
         self.backup.end(now)
         self._know(ground.settings.netbios_name, interface.address)
         ground.log(Level.NOTICE, f"{interface.name}: master browser of {ground.group}", BROWSER_ROLE)
         self._announcer.begin(now.mono, is_master=True)
         self._announcer.ask_all()
-
-    def _claim(self, now: Now) -> None:
-        if self.role is Role.TAKING:
-            self._ground.names.claim(self.subnet, OwnName(self._ground.master_wire, group=False), now)

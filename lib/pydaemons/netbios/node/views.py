@@ -22,7 +22,7 @@ from pydaemons.netbios.codes import (
 )
 from pydaemons.netbios.node import browseviews, winsrecord
 from pydaemons.netbios.node.events import DATAGRAM_KIND, NAME_KIND
-from pydaemons.netbios.node.localmaster import Role
+from pydaemons.netbios.node.office import Role
 from pydaemons.netbios.node.winsrecord import Member, Record, State
 from pydaemons.wire.errors import WireError
 
@@ -78,7 +78,9 @@ def _status(node: Node, arguments: Mapping[str, Any], now: Now) -> dict[str, Any
         ],
         "names": len(node.names),
         "master_of": [
-            place.subnet.interface.name for place in node.browser.places.values() if place.role is Role.MASTER
+            place.subnet.interface.name
+            for place in node.browser.places.values()
+            if place.office.role is Role.MASTER
         ],
         "domain_master": node.browser.domain.is_held,
         "conflicts": sorted({holding.rival for holding in node.names if holding.rival}),
