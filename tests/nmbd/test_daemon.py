@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pydaemons.kit.main import main, parse_arguments
+from pydaemons.kit.main import main
 from pydaemons.nmbd.daemon import PynmbdDaemon
 
 
@@ -14,57 +14,6 @@ def conf(tmp_path) -> Path:
     file = tmp_path / "smb.conf"
     file.write_text("[global]\nnetbios name = TEST\n")
     return file
-
-
-def test_nmbds_options_are_understood():
-    words = [
-        "-F",
-        "-s",
-        "/f",
-        "-p",
-        "5137",
-        "-H",
-        "/lmhosts",
-        "-d",
-        "10",
-        "-D",
-        "-i",
-        "-S",
-        "--no-process-group",
-        "--pidfile",
-        "/p",
-        "--cache-dir",
-        "/c",
-    ]
-    arguments = parse_arguments(PynmbdDaemon(), words)
-    assert (arguments.config, arguments.port, arguments.hosts, arguments.debug) == (
-        "/f",
-        5137,
-        "/lmhosts",
-        True,
-    )
-    assert parse_arguments(PynmbdDaemon(), ["-d", "2"]).debug is False
-    assert parse_arguments(PynmbdDaemon(), ["-d"]).debug is True
-    assert parse_arguments(PynmbdDaemon(), ["--config", "/f"]).config == "/f"
-
-
-@pytest.mark.parametrize(
-    ("words", "shown"),
-    [
-        (["--nonsense"], "--nonsense"),
-        (["-p", "65536"], "'65536' is no port"),
-        (["-p", "netbios-ns"], "'netbios-ns' is no port"),
-        (["-p", "0"], "'0' is no port"),
-        (["-d", "much"], "'much' is no level"),
-    ],
-)
-def test_a_wrong_option_is_shown_with_the_usage(words, shown, capsys):
-    with pytest.raises(SystemExit) as left:
-        parse_arguments(PynmbdDaemon(), words)
-    assert left.value.code == 2
-    said = capsys.readouterr().err
-    assert shown in said
-    assert "usage: pynmbd" in said
 
 
 def test_a_good_configuration_is_said_to_be_good(conf, capsys):

@@ -29,7 +29,6 @@ from pydaemons.netbios.node.browsesync import FetchList
 from pydaemons.netbios.node.events import (
     CloseLink,
     FindAccount,
-    InterfacesChanged,
     LocalPacket,
     OpenLink,
     Reconfigured,
@@ -41,28 +40,23 @@ from pydaemons.netbios.node.events import (
 )
 from pydaemons.netbios.node.node import Node
 from pydaemons.netbios.node.office import Role
-from pydaemons.netbios.node.subnet import Interface
 from pydaemons.netbios.node.winsdb import WinsDb
-from pydaemons.nmbd import settings, standardinput
+from pydaemons.nmbd import options, settings, standardinput
 from pydaemons.nmbd.control import interface
 from pydaemons.nmbd.files import Files, take_handover
 from pydaemons.nmbd.hooks import Hooks
-from pydaemons.nmbd.interfaces import Watch, find, host_name, is_ipv6
-from pydaemons.nmbd.listeners import DATAGRAM_SERVICE, Listeners
+from pydaemons.nmbd.interfaces import host_name, is_ipv6
 from pydaemons.nmbd.listfetch import ListFetcher
 from pydaemons.nmbd.localpackets import SOCKET as UNEXPECTED
 from pydaemons.nmbd.localpackets import LocalPackets
 from pydaemons.nmbd.lookups import Lookups
+from pydaemons.nmbd.networks import Networks
 from pydaemons.nmbd.partners import Partners
 from pydaemons.nmbd.settings import PynmbdConfiguration
 from pydaemons.nmbd.store import WinsStore
 from pydaemons.tunables.declare import TunableChanged
 from pydaemons.tunables.layers import Resolved as ResolvedSettings
 
-RETRY = 2.0
-"""Seconds between attempts to get the sockets."""
-SETTLE = 0.05
-"""Seconds that news of interfaces are gathered before the list is read."""
 FAREWELL = 3.0
 """Seconds the node has to release its names."""
 OWN_CACHE = "/var/cache/pynmbd"
@@ -79,25 +73,13 @@ class PynmbdDaemon(Daemon):
         self.node: Node
         self._store: WinsStore | None = None
         self._released = asyncio.Event()
-        self._rescan: asyncio.TimerHandle | None = None
+        self._handing_over = False
 
     # ---- command line and configuration (kit.daemon)
 
     def arguments(self, parser: argparse.ArgumentParser) -> None:
         """nmbd's options."""
-        add = parser.add_argument
-        add("-s", "--configfile", dest="config", metavar="FILE", help="the same as --config")
-        add("-F", dest="foreground", action="store_true", help="the same as --foreground")
-        add("-D", "--daemon", action="store_true", help="accepted: systemd sees to the background")
-        add("-i", "--interactive", action="store_true", help="stay in the foreground, log to stdout")
-        add("-S", "--log-stdout", action="store_true", help="log to stdout; only with -F or -i")
-        add("--no-process-group", action="store_true", help="accepted: none is ever made")
-        add("-H", "--hosts", metavar="FILE", help="lmhosts file")
-        add("-p", "--port", metavar="PORT", type=_port, help="UDP port of the name service (137)")
-        add("--cache-dir", metavar="DIR", help="cache folder ($CACHE_DIRECTORY or /var/cache/pynmbd)")
-        add("--pidfile", metavar="FILE", help="write the process id there while running")
-        add("-d", "--debug", "--debuglevel", nargs="?", const="3", default="", metavar="LEVEL",
-            action=_Level, help="log everything (nmbd's levels from 3 on)")  # fmt: skip
+        options.add(parser)
 
     def load(self, shell: Shell) -> ResolvedSettings:
         """Read the configuration."""
@@ -183,8 +165,6 @@ class PynmbdDaemon(Daemon):
             self.configuration.tunables, self.name, driver.loop, log=shell.log, changed=self._written
         )
         self._files.load_lmhosts(shell.arguments.hosts)
-        self._names = Listeners(driver, shell.inherited, standard_input=standardinput.name_socket())
-        self._datagrams = Listeners(driver, shell.inherited, name=DATAGRAM_SERVICE)
         self._local = LocalPackets(f"{shell.run_dir}/{UNEXPECTED}", shell.log, driver.post)
         self._local.limit = self.configuration.smb.unexpected_clients
         await self._local.open()
@@ -193,15 +173,13 @@ class PynmbdDaemon(Daemon):
         driver.on(OpenLink, self._partners.open)
         driver.on(SendLink, self._partners.send)
         driver.on(CloseLink, self._partners.hang_up)
-        self._watch = Watch(self._interfaces_moved)
-        driver.loop.add_reader(self._watch.fileno(), self._watch.look)
+        self._networks = Networks(self.node, self.configuration, driver, shell)
         self._retune("busy_poll", *(("debug",) if self.configuration.tunables.debug else ()))
-        await self._have_sockets()
+        await self._networks.open()
         await self._have_partners()
-        self._scan(read_clock())
+        self._networks.begin()
         self._files.import_old_wins()
         self._files.write_pid_file(shell.arguments.pidfile)
-        self._later_scan()
         if shell.arguments.foreground or shell.arguments.interactive:
             standardinput.when_it_ends(driver.loop, lambda: driver.leave(0, "standard input has ended"))
         self._files.begin_to_dump(driver.loop)
@@ -221,7 +199,7 @@ class PynmbdDaemon(Daemon):
         self.node.browser.rewrite()
         self._partners_moving = asyncio.ensure_future(self._have_partners())
         self._files.load_lmhosts(self._shell.arguments.hosts)
-        self._scan(now)
+        self._networks.scan(now)
         self._tree.publish()
         self._driver.settle()
 
@@ -230,8 +208,6 @@ class PynmbdDaemon(Daemon):
         if number == signals.SIGUSR2:
             self._handing_over = True
             self._driver.leave(0, "handing over")
-
-    _handing_over = False
 
     def interfaces(self) -> list[ControlInterface]:
         """What pynmbctl asks."""
@@ -315,77 +291,15 @@ class PynmbdDaemon(Daemon):
             return said
         return self._shell.arguments.cache_dir or os.environ.get("CACHE_DIRECTORY", OWN_CACHE)
 
-    # ---- sockets and networks
-
-    async def _have_sockets(self) -> None:
-        shell, said = self._shell, ""
-        while True:
-            smb, tunables = self.configuration.smb, self.configuration.tunables
-            try:
-                found = find(smb.interfaces)
-                self._names.open(self._wildcard(), tunables.nmb_port, found)
-                self._datagrams.open(self._wildcard(), tunables.dgram_port, found)
-            except BindError as error:
-                if str(error) != said:
-                    said = str(error)
-                    shell.log.warning(f"{said}; trying again every {RETRY:.0f} s")
-                shell.notify.status(f"waiting for its sockets: {said}", read_clock().mono)
-                await asyncio.sleep(RETRY)
-            else:
-                return
-
     async def _have_partners(self) -> None:
         """Listen for WINS partners, if there are any. Without the port they cannot come to us."""
         smb, tunables = self.configuration.smb, self.configuration.tunables
         hosts = [partner.address for partner in self.node.settings.partners]
-        place = self._wildcard() or smb.wins_address or "0.0.0.0"
+        place = smb.wildcard or smb.wins_address or "0.0.0.0"
         try:
             await self._partners.serve(hosts, place, tunables.wins_repl_port)
         except BindError as error:
             self._shell.log.error(f"WINS partners cannot reach us: {error}")
-
-    def _wildcard(self) -> str | None:
-        """Where the one socket is bound; None: a pair for each network."""
-        smb = self.configuration.smb
-        return None if smb.bind_interfaces_only else str(smb.nbt_client_socket_address)
-
-    def _interfaces_moved(self) -> None:
-        """News from the kernel: they come in bursts."""
-        if self._rescan is not None:
-            self._rescan.cancel()
-        self._rescan = self._driver.loop.call_later(SETTLE, self._scan_and_settle)
-
-    def _scan_and_settle(self) -> None:
-        self._rescan = None
-        self._scan(read_clock())
-        self._driver.settle()
-
-    def _later_scan(self) -> None:
-        """The safety net below the news."""
-
-        def scan() -> None:
-            self._scan_and_settle()
-            self._later_scan()
-
-        self._driver.loop.call_later(self.configuration.tunables.interfaces_reload, scan)
-
-    def _scan(self, now: Now) -> None:
-        try:
-            found = find(self.configuration.smb.interfaces)
-        except OSError as error:
-            self._shell.log.warning(f"cannot list the interfaces: {error.strerror}")
-            return
-        if not found and self.node.subnets.all:
-            self._shell.log.notice("no network left; waiting for one")
-        self._move_sockets(found)
-        self.node.handle(InterfacesChanged(found), now)
-
-    def _move_sockets(self, found: tuple[Interface, ...]) -> None:
-        try:
-            self._names.move(self._wildcard(), found)
-            self._datagrams.move(self._wildcard(), found)
-        except BindError as error:
-            self._shell.log.error(str(error))
 
     # ---- effects of the node
 
@@ -403,21 +317,3 @@ class PynmbdDaemon(Daemon):
             loop.linger(tunables.busy_poll / 1e6)
         if "debug" in changed:
             self._shell.log.level = Level.DEBUG if tunables.debug else Level.INFO
-
-
-def _port(text: str) -> int:
-    """A UDP port."""
-    if not text.isdecimal() or not 1 <= int(text) <= 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is no port, want 1..65535")
-    return int(text)
-
-
-class _Level(argparse.Action):
-    """nmbd's debug level: a number, 3 and above being what we call debug."""
-
-    def __call__(
-        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, value: Any, option: Any = None
-    ) -> None:
-        if not str(value).isdecimal():
-            parser.error(f"argument {option}: {value!r} is no level")
-        setattr(namespace, self.dest, int(value) >= 3)

@@ -205,6 +205,11 @@ class Global(Settings, section="global"):
     )
     disable_netbios = setting(Bool(), False, doc="Refuse to start.")
 
+    @property
+    def wildcard(self) -> str | None:
+        """Where the one socket of a service is bound; None: a pair for each network."""
+        return None if self.bind_interfaces_only else str(self.nbt_client_socket_address)
+
 
 class PynmbdConfiguration(Configuration):
     """All of it."""
