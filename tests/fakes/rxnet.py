@@ -10,6 +10,7 @@ from itertools import count
 from typing import Any
 
 from fakes.network import Clock, Origins
+from hosts import rx
 from hosts.rx import ClientCall
 from pydaemons.engine.effects import Reply
 from pydaemons.rx.call import WAIT, Read
@@ -21,6 +22,22 @@ from pydaemons.wire.errors import WireError
 
 ECHO, SLOW, UPLOAD, DOWNLOAD, REFUSE, WRONG, QUICK = range(1, 8)
 """Procedures of the service below."""
+
+
+EPOCH, CID = 0x80000001, 4
+
+
+def data(
+    body: bytes, *, call: int = 1, seq: int = 1, flags: int = rx.LAST, serial: int = 1, cid: int = CID
+) -> bytes:
+    """A DATA packet of a client, made by hand."""
+    return rx.Packet(EPOCH, cid, call, seq, serial, rx.DATA, rx.CLIENT | flags, 0, 0, 0, 1, body).bytes()
+
+
+def ack(first: int, *, call: int = 1, reason: int = rx.DELAY, serial: int = 0, flags: int = 0) -> bytes:
+    """An ACK of its."""
+    body = rx.ack_body(first, serial, reason)
+    return rx.Packet(EPOCH, CID, call, 0, 9, rx.ACK, rx.CLIENT | flags, 0, 0, 0, 1, body).bytes()
 
 
 class Echo:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""All calls of an endpoint: what comes for them, what their bodies do, what goes to their clients. Read piece
-(DATA), acknowledge (ACK), then _advance, _run and flush; call.State says how far a call is.
+"""All calls of an endpoint: what comes for them, and what their bodies do. Read piece (DATA), acknowledge
+(ACK), then _advance and _run; call.State says how far a call is, and outbox what goes to clients.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pydaemons.engine.effects import Effect, Reply
 from pydaemons.engine.protocol import Now
 from pydaemons.engine.timers import Timers
 from pydaemons.rx.call import (
@@ -29,8 +28,9 @@ from pydaemons.rx.call import (
     Service,
     State,
 )
-from pydaemons.rx.connection import WANT_ANSWER, Connection
+from pydaemons.rx.connection import Connection
 from pydaemons.rx.crowd import Crowd, Limits
+from pydaemons.rx.outbox import Outbox
 from pydaemons.rx.packet import (
     CHANNEL_MASK,
     HEADER_SIZE,
@@ -42,16 +42,10 @@ from pydaemons.rx.packet import (
     Piece,
     Reason,
     Type,
-    pack_ack,
     pack_code,
 )
-from pydaemons.rx.receiver import WINDOW
-from pydaemons.rx.sender import Outgoing
 from pydaemons.wire.errors import WireError
 
-SMALLEST_PIECE = 32
-"""Bytes of an answer worth a packet of their own while the client's address is not proved."""
-ACK_SIZE = HEADER_SIZE + 37
 ALL_OF_ONE = (2).to_bytes(4, "big")
 """The `first` of an acknowledgement of an answer of one packet."""
 
@@ -59,12 +53,13 @@ ALL_OF_ONE = (2).to_bytes(4, "big")
 class Calls:
     """Calls under way, and their timers."""
 
-    def __init__(self, services: Mapping[int, Service], limits: Limits, counts: Counter[str]) -> None:
+    def __init__(
+        self, services: Mapping[int, Service], limits: Limits, outbox: Outbox, counts: Counter[str]
+    ) -> None:
         self.ended: Callable[[Call, Now], None] = lambda call, now: None
         """Told when a client is gone while its call waits for something."""
         self.timers: Timers[Call | Brief] = Timers()
-        self.out: list[Effect] = []
-        """datagrams to send"""
+        self._outbox = outbox
         self._services = services
         self._counts = counts
         self._largest = limits.request
@@ -159,7 +154,7 @@ class Calls:
             call.state = State.RECEIVING
             self._run(call, value, now)
             if call.wanted:  # the client may have had to stop meanwhile
-                self.ack(call, Reason.DELAY, 0)
+                self._outbox.ack(call, Reason.DELAY, 0)
             self.arm(call)
 
     # -- what comes
@@ -170,8 +165,7 @@ class Calls:
         if call.state is State.DONE:
             return
         if call.state is State.ABORTED:
-            if connection.room() >= HEADER_SIZE + 4:
-                self.send(connection, connection.packet(Type.ABORT, call, pack_code(call.code)))
+            self._outbox.abort_if_room(connection, call, call.code)
             return
         payload = connection.security.open(header, piece.payload)
         if len(payload) > LONGEST_PAYLOAD:
@@ -181,9 +175,9 @@ class Calls:
         if reason is Reason.DUPLICATE:
             self._counts["duplicates"] += 1
             if call.state is State.SENDING:
-                self._repeat(call, now)
+                self._outbox.repeat(call, now)
             else:
-                self.ack(call, reason, piece.serial)
+                self._outbox.ack(call, reason, piece.serial)
             return
         if call.state is State.RECEIVING:
             self._advance(call, piece, now)
@@ -192,7 +186,7 @@ class Calls:
         if reason is None:
             call.ack_at = now.mono + ACK_DELAY
         else:
-            self.ack(call, reason, piece.serial)
+            self._outbox.ack(call, reason, piece.serial)
 
     def acknowledge(self, call: Call, ack: Ack, serial: int, now: Now) -> None:
         """The client has some of the answer, or all."""
@@ -207,7 +201,7 @@ class Calls:
             call.blocked = False
             self._run(call, None, now)
         else:
-            self.flush(call, now)
+            self._outbox.flush(call, now)
         self.arm(call)
 
     # -- the work
@@ -259,7 +253,7 @@ class Calls:
                     else:
                         receiver.swallow(call.wanted)
                         self.crowd.wait(call)
-                        self.flush(call, now)
+                        self._outbox.flush(call, now)
                     return
                 value, call.wanted = receiver.read(call.wanted), 0
             try:
@@ -277,15 +271,15 @@ class Calls:
                 self.crowd.come(call)
                 call.state = State.WORKING
                 call.ping_at = now.mono + KEEPALIVE
-                self.flush(call, now)
+                self._outbox.flush(call, now)
                 return
             else:
                 call.sender.write(step)
                 if not call.connection.proved:
-                    self.flush(call, now)
+                    self._outbox.flush(call, now)
                 if _enough(call):
                     call.blocked = True
-                    self.flush(call, now)
+                    self._outbox.flush(call, now)
                     return
 
     def _finish(self, call: Call, outcome: Outcome, now: Now) -> None:
@@ -294,7 +288,7 @@ class Calls:
         if isinstance(outcome, int) and outcome != 0:
             call.code = int(outcome)
             self.end(call, State.ABORTED, now)
-            self.send(connection, connection.packet(Type.ABORT, call, pack_code(call.code)))
+            self._outbox.abort(connection, call, call.code)
             return
         self.crowd.leave(call)
         call.state, call.body, call.ack_at = State.SENDING, None, None
@@ -302,62 +296,7 @@ class Calls:
             call.sender.write(outcome)
         call.sender.close()
         call.end = call.sender.end.to_bytes(4, "big")
-        self.flush(call, now)
-
-    # -- what goes
-
-    def flush(self, call: Call, now: Now) -> None:
-        """Send what of the answer may go."""
-        sender, connection = call.sender, call.connection
-        burst: list[Outgoing] = []
-        room = connection.room()
-        while (packet := sender.due()) is not None:
-            size = HEADER_SIZE + len(packet.payload) + connection.security.overhead
-            if size > room:
-                fits = room - HEADER_SIZE - connection.security.overhead
-                if packet.attempts or fits < SMALLEST_PIECE:
-                    break
-                sender.shorten(fits)
-                if sender.closed:
-                    call.end = sender.end.to_bytes(4, "big")
-                continue
-            room -= size
-            sender.sent(packet, connection.serial + 1 + len(burst), now.mono)
-            burst.append(packet)
-        for index, packet in enumerate(burst, 1):
-            flags = Flag.LAST if packet.last else 0
-            if index < len(burst):
-                flags |= Flag.MORE
-            elif not packet.last or packet.attempts > 1:
-                flags |= Flag.WANT_ACK
-            if packet.attempts > 1:
-                self._counts["sent again"] += 1
-            self.out.append(
-                Reply(connection.origin, connection.data(call, packet.seq, flags, packet.payload))
-            )
-        if burst:
-            call.ack_at = None
-
-    def _repeat(self, call: Call, now: Now) -> None:
-        """The client asks again although an answer is under way: what is overdue, or soon would be, goes."""
-        deadline = call.sender.deadline()
-        patience = call.connection.round_trip.timeout(1) / 2
-        if deadline is None or now.mono >= deadline - patience:
-            call.sender.repeat()
-        self.flush(call, now)
-
-    def ack(self, call: Call, reason: Reason, serial: int) -> None:
-        receiver, connection = call.receiver, call.connection
-        if connection.room() < ACK_SIZE:
-            return
-        ack = Ack(receiver.first, receiver.previous, serial, reason, receiver.have(), window=WINDOW)
-        flags = WANT_ANSWER if reason is Reason.PING else Flag.SLOW_START
-        receiver.unacknowledged = 0
-        call.ack_at = None
-        self.send(connection, connection.packet(Type.ACK, call, pack_ack(ack), flags))
-
-    def send(self, connection: Connection, data: bytes) -> None:
-        self.out.append(Reply(connection.origin, data))
+        self._outbox.flush(call, now)
 
     # -- time
 
@@ -381,14 +320,14 @@ class Calls:
             return
         if call.ack_at is not None and mono >= call.ack_at:
             call.ack_at = None
-            self.ack(call, Reason.DELAY, 0)
+            self._outbox.ack(call, Reason.DELAY, 0)
         if call.state is State.WORKING and mono >= call.ping_at:
             call.ping_at = mono + KEEPALIVE
-            self.ack(call, Reason.PING, 0)
+            self._outbox.ack(call, Reason.PING, 0)
         resend = call.sender.deadline()
         if resend is not None and mono >= resend:
             call.sender.expire(mono)
-            self.flush(call, now)
+            self._outbox.flush(call, now)
         self.arm(call)
 
 

@@ -18,6 +18,7 @@ from pydaemons.rx.call import ABORTED, DONE, Brief, Call, Service, State
 from pydaemons.rx.calls import Calls
 from pydaemons.rx.connection import FIRST_SERIAL_BITS, Connection, Key
 from pydaemons.rx.crowd import Limits
+from pydaemons.rx.outbox import Outbox
 from pydaemons.rx.packet import (
     CHANNEL_MASK,
     EPOCH_ALONE,
@@ -66,7 +67,8 @@ class Endpoint:
         self.counts: Counter[str] = Counter()
         """Calls begun, packets sent again, and what was dropped and why."""
         self._limits = limits or Limits()
-        self._calls = Calls(services, self._limits, self.counts)
+        self._outbox = Outbox(self.counts)
+        self._calls = Calls(services, self._limits, self._outbox, self.counts)
         self._services = services
         self._securities = securities
         self._entropy = entropy
@@ -101,7 +103,7 @@ class Endpoint:
         kind = header.type
         if kind in _CURIOUS:
             return self._curious(header, data)
-        out = self._calls.out
+        out = self._outbox.out
         before = len(out)
         try:
             connection = self._find(header, data, origin, now)
@@ -137,8 +139,8 @@ class Endpoint:
 
     def drain(self) -> Iterator[Effect]:
         """Datagrams to send."""
-        if self._calls.out:
-            effects, self._calls.out = self._calls.out, []
+        if self._outbox.out:
+            effects, self._outbox.out = self._outbox.out, []
             yield from effects
 
     # -- connections
@@ -229,7 +231,7 @@ class Endpoint:
         self.counts["refused"] += 1
         if len(data) >= HEADER_SIZE + 4:
             head = header._replace(seq=0, serial=0, type=int(Type.ABORT), flags=0, checksum=0)
-            self._calls.out.append(Reply(origin, HEADER.pack(*head) + pack_code(code)))
+            self._outbox.out.append(Reply(origin, HEADER.pack(*head) + pack_code(code)))
 
     # -- packets of a connection
 
@@ -269,7 +271,7 @@ class Endpoint:
             return None
         if old is not None and old.state is State.WORKING:
             # the client gave it up, but what it began must end first
-            self._calls.send(connection, connection.packet(Type.BUSY, old, b""))
+            self._outbox.send(connection, connection.packet(Type.BUSY, old, b""))
             return None
         if old is not None:
             self._calls.end(old, State.DONE, now)
@@ -286,7 +288,7 @@ class Endpoint:
         due = now.mono - connection.challenged >= CHALLENGE_INTERVAL
         if due and connection.room() >= HEADER_SIZE + len(challenge):
             connection.challenged = now.mono
-            self._calls.send(connection, connection.packet(Type.CHALLENGE, None, challenge))
+            self._outbox.send(connection, connection.packet(Type.CHALLENGE, None, challenge))
         return False
 
     def _acknowledged(self, connection: Connection, header: Header, data: bytes, now: Now) -> None:
@@ -298,9 +300,8 @@ class Endpoint:
             return
         if call.state is DONE or call.state is ABORTED:
             # who still asks has not heard how it ended; an answer to that alone would keep him waiting
-            if header.flags & Flag.WANT_ACK and connection.room() >= HEADER_SIZE + 4:
-                code = call.code or Failure.CALL_DEAD
-                self._calls.send(connection, connection.packet(Type.ABORT, call, pack_code(code)))
+            if header.flags & Flag.WANT_ACK:
+                self._outbox.abort_if_room(connection, call, call.code or Failure.CALL_DEAD)
             return
         if isinstance(call, Brief):
             call = self._calls.unfold(call)
@@ -308,7 +309,7 @@ class Endpoint:
         connection.prove(ack.serial)
         call.hear(now.mono)
         if ack.reason == Reason.PING and header.flags & Flag.WANT_ACK:
-            self._calls.ack(call, Reason.PING_RESPONSE, header.serial)
+            self._outbox.ack(call, Reason.PING_RESPONSE, header.serial)
         self._calls.acknowledge(call, ack, header.serial, now)
 
     def _other(self, connection: Connection, header: Header, data: bytes, now: Now) -> None:
@@ -332,7 +333,7 @@ class Endpoint:
         if code == 0:
             connection.trusted = True
             return
-        self._calls.send(connection, connection.packet(Type.ABORT, None, pack_code(code)))
+        self._outbox.abort(connection, None, code)
         for call in connection.calls:
             if call is not None:
                 self._calls.end(call, State.DONE, now)
