@@ -178,6 +178,15 @@ class Connection(Route):
                 self._settle()
             return
         driver.stirred = driver.prompt is None
+        if len(runs) == 1 and runs[0][3] <= BATCH:
+            self._answer(data, runs, runs[0][3], now)
+        else:
+            self._answer_in_batches(data, runs, now)
+        driver.finish(now)
+        if self._done is not None:
+            self._settle()
+
+    def _answer_in_batches(self, data: bytes, runs: list[Run], now: Now) -> None:
         batch: list[Run] = []
         room = BATCH
         for at, size, stride, count in runs:
@@ -191,9 +200,6 @@ class Connection(Route):
             batch.append((at, size, stride, left))
             room -= left
         self._answer(data, batch, BATCH - room, now)
-        driver.finish(now)
-        if self._done is not None:
-            self._settle()
 
     def _answer(self, data: bytes, batch: list[Run], count: int, now: Now) -> None:
         """One batch of so many: through the engine, what it decided made durable, the answers sent."""

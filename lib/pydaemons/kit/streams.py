@@ -99,6 +99,8 @@ class Streams:
         self.record_limit = RECORD
         self._listening: list[StreamListener] = []
         self._incoming: OrderedDict[Connection, None] = OrderedDict()
+        self._latest: Connection | None = None
+        """The last of these, if that is known."""
         """The longest quiet one first."""
         self._outgoing: dict[object, Connection] = {}
         self._sweeping = False
@@ -123,6 +125,7 @@ class Streams:
             return None
         connection = Connection(self, sock, origin, framing)
         self._incoming[connection] = None
+        self._latest = connection
         self.driver.counts["connections in"] += 1
         connection.start()
         self._sweep_later()
@@ -166,12 +169,14 @@ class Streams:
 
     def touch(self, connection: Connection) -> None:
         """Something came from it."""
-        if connection in self._incoming:
+        if connection is not self._latest and connection in self._incoming:
             self._incoming.move_to_end(connection)
+            self._latest = connection
 
     def forget(self, connection: Connection, key: object) -> None:
         """A connection has ended."""
         self._incoming.pop(connection, None)
+        self._latest = None
         if key is not None and self._outgoing.get(key) is connection:
             del self._outgoing[key]
 
