@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from pydaemons.cli.lockctl_shared import duration, mode
+from pydaemons.cli.lockctl_shared import CLIENT, cells, duration, mode
 
 
 def test_a_client_nobody_knows_is_an_error(ctl, busy):
@@ -16,6 +16,10 @@ def test_a_client_nobody_knows_is_an_error(ctl, busy):
 def test_a_grant_not_acknowledged_yet_is_starred():
     row = {"kind": "lock", "mode": "write", "acknowledged": False}
     assert mode(row) == "WRITE*"
+
+
+def test_a_name_with_blanks_passes_for_no_other_column():
+    assert cells(CLIENT, {"client": "10.0.0.2", "name": "web 5 LOCK"}) == ("10.0.0.2", r"web\x205\x20LOCK")
 
 
 @pytest.mark.parametrize(

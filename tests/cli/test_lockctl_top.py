@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -77,6 +79,22 @@ def test_on_a_terminal_it_follows_what_happens_until_q(waited):
         screen.type("q")
         assert screen.process.wait(30) == 0
         screen.wait(lambda lines: not screen.alternate)
+
+
+def test_a_terminal_that_knows_no_commands_gets_one_picture_below_the_other(waited):
+    master, slave = pty.openpty()
+    environment = {**os.environ, "TERM": "dumb"}
+    with subprocess.Popen(
+        command(waited, "-d", "0.05"), stdin=slave, stdout=slave, stderr=subprocess.PIPE, env=environment
+    ) as running:
+        shown = b""
+        while shown.count(b"1 waiting") < 3:
+            shown += os.read(master, 4096)
+        assert b"\x1b" not in shown
+        running.send_signal(signal.SIGINT)
+        assert (running.wait(30), running.communicate()[1]) == (130, b"")
+    os.close(master)
+    os.close(slave)
 
 
 def test_keys_sort_hide_clients_and_scroll(waited):

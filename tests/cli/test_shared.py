@@ -101,6 +101,25 @@ def test_who_has_read_enough_ends_a_command_without_a_word(program):
     assert (done.returncode in (-signal.SIGPIPE, 128 + signal.SIGPIPE), done.stderr) == (True, b"")
 
 
+@pytest.mark.parametrize("program", ["pylockctl", "pynmbctl", "pynmblookup", "pydaemons-setup"])
+def test_output_that_cannot_be_written_is_an_error_in_one_line(program):
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [BIN / program, "--help"], stdout=full, stderr=subprocess.PIPE, timeout=30, check=False
+        )
+    assert (done.returncode, done.stderr.decode()) == (
+        1,
+        f"{program}: write error: No space left on device\n",
+    )
+
+
+def test_a_command_without_standard_output_works(tmp_path):
+    done = subprocess.run(
+        f"{BIN}/pylockctl --help >&-", shell=True, stderr=subprocess.PIPE, timeout=30, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_keys_of_json_are_in_snake_case_and_names_stay():
     answer = {
         "errorStop": [{"nextRun": None}],

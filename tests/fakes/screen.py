@@ -37,7 +37,12 @@ class Screen:
         self.resize(self.columns, self.rows)
         self.before = termios.tcgetattr(self.slave)
         self.process = subprocess.Popen(
-            self._command, stdin=self.slave, stdout=self.slave, stderr=subprocess.PIPE, start_new_session=True
+            self._command,
+            stdin=self.slave,
+            stdout=self.slave,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            env={**os.environ, "TERM": "xterm"},
         )
         return self
 

@@ -85,8 +85,12 @@ def columns_of(fields: Sequence[Field]) -> list[Column]:
 
 
 def cells(fields: Sequence[Field], row: Row) -> tuple[object, ...]:
-    """What stands in them for one row."""
-    return tuple(value(row) for _, value in fields)
+    """What stands in them for one row: one word each, for awk(1). What clients call themselves may have
+    blanks, and could pass for other columns."""
+    return tuple(
+        found.replace(" ", r"\x20") if isinstance(found, str) else found
+        for found in (value(row) for _, value in fields)
+    )
 
 
 CLIENT: tuple[Field, ...] = (plain("CLIENT"), plain("NAME", cut=True))

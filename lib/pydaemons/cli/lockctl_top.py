@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
+from collections.abc import Iterable
+from itertools import count
 
 from pydaemons.cli import tables
 from pydaemons.cli.lockctl_screen import ORDERS, Sample, View, client_of, client_rates, picture, rates
@@ -62,19 +65,21 @@ def top(daemon: ControlClient, arguments: argparse.Namespace) -> int:
     """Until `q`, or so many times."""
     view = View(order=arguments.sort)
     source = Source(daemon.path, daemon.interface)
-    live = not arguments.json and sys.stdin.isatty() and sys.stdout.isatty()
+    live = not arguments.json and sys.stdin.isatty() and sys.stdout.isatty() and not arguments.iterations
     try:
-        if live and arguments.iterations is None:
+        if live and os.environ.get("TERM") != "dumb":
             _watch(source, view, arguments.delay)
+        elif live:  # a terminal that knows no commands: one picture below the other, until Ctrl-C
+            _print(source, view, arguments, count())
         else:
-            _print(source, view, arguments)
+            _print(source, view, arguments, range(arguments.iterations or 1))
     finally:
         source.close()
     return OK
 
 
-def _print(source: Source, view: View, arguments: argparse.Namespace) -> None:
-    for number in range(arguments.iterations or 1):
+def _print(source: Source, view: View, arguments: argparse.Namespace, rounds: Iterable[int]) -> None:
+    for number in rounds:
         if number:
             time.sleep(arguments.delay)
             if not arguments.json:

@@ -8,6 +8,7 @@ Behind the verb an option has no default: what is not given there must not undo 
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import re
 import signal
@@ -20,15 +21,32 @@ SYSTEMD = "/run/systemd/system"
 INTERRUPTED = 128 + signal.SIGINT
 """What the shell says of a program that Ctrl-C ended."""
 
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""How output fails that goes to a file."""
+
 
 def run_program(main: Callable[[], int]) -> NoReturn:
     """A whole program. Ctrl-C ends it without a word, and so does a reader of its output who has enough
-    (SIGPIPE, as other programs beside `| head`)."""
+    (SIGPIPE, as other programs beside `| head`). Output that cannot be written is an error."""
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    if sys.stdout is None:  # the shell's >&-
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  # until the end
     try:
-        sys.exit(main())
+        try:
+            status: str | int | None = main()
+        except SystemExit as leaving:  # argparse, after --help
+            status = leaving.code
+        sys.stdout.flush()
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        # what is in the buffer still would fail once more at the very end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print(f"{os.path.basename(sys.argv[0])}: write error: {error.strerror}", file=sys.stderr)
+        status = 1
+    sys.exit(status)
 
 
 def socket_option(
