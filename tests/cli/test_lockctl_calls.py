@@ -118,8 +118,9 @@ def test_an_unknown_host_is_an_error_of_its_own(monkeypatch, capsys):
     assert capsys.readouterr().err == "pylockctl: nowhere.invalid: Name or service not known\n"
 
 
-def test_a_source_address_decides_the_family():
+def test_a_source_address_decides_the_family_and_brackets_are_none_of_an_address():
     assert resolve(Request("null", "localhost", source="127.0.0.1")) == ["127.0.0.1"]
+    assert resolve(Request("null", "[::1]")) == ["::1"]
     with pytest.raises(CommandError):
         resolve(Request("null", "127.0.0.1", source="::1"))
 

@@ -77,6 +77,12 @@ def test_notify_tells_whom_it_told(ctl, server):
     assert (failed.status, failed.err) == (1, "pylockctl: notify: 10.0.0.3 is not monitored\n")
 
 
+def test_nobody_to_notify_is_said(ctl, server):
+    server.notified = []
+    failed = ctl("notify")
+    assert (failed.status, failed.err) == (1, "pylockctl: notify: no client is monitored\n")
+
+
 def test_notify_tells_who_called_a_service_address_elsewhere(ctl, server):
     assert ctl("notify", "--client", "10.0.0.3", "--server", "10.0.0.99").out == "10.0.0.3\n"
 

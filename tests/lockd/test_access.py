@@ -23,6 +23,8 @@ def rules(*allow: str) -> tuple[Access, list[str]]:
         ("198.51.100.0/24", "198.51.100.255", "198.51.101.0"),
         ("2001:db8::/32", "2001:db8::1", "2001:db9::1"),
         ("::1", "::1", "::2"),
+        ("198.51.*", "198.51.100.7", "198.52.100.7"),
+        ("198.51.100.?", "198.51.100.7", "198.51.100.17"),
         ("link", "192.0.2.77", "192.0.3.1"),
         ("link", "fe80::1%eth0", "fe81::1%eth0"),
     ],
@@ -64,6 +66,12 @@ def test_a_host_name_may_begin_with_a_digit() -> None:
     assert access.admits("198.51.100.1", 0.0) is None
     access.resolved("198.51.100.1", ["10-4.example"], [], 0.0)
     assert access.admits("198.51.100.1", 0.0) is True
+    assert asked == ["198.51.100.1"]
+
+
+def test_a_wildcard_without_digits_is_about_names() -> None:
+    access, asked = rules("*.*")
+    assert access.admits("198.51.100.1", 0.0) is None
     assert asked == ["198.51.100.1"]
 
 

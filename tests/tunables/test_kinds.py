@@ -112,6 +112,20 @@ def test_client_patterns_are_those_of_exports(text: str) -> None:
     assert ClientPattern().parse(text) == text
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("::ffff:10.0.0.1", "10.0.0.1"),
+        ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
+        ("::/80", "::/80"),
+        ("LINK", "link"),
+        ("10.0.0.0/255.0.0.0", "10.0.0.0/8"),
+    ],
+)
+def test_a_client_has_one_form(text: str, value: str) -> None:
+    assert ClientPattern().parse(text) == value
+
+
 @pytest.mark.parametrize("text", ["", "@", "10.0.0.1/8", "10.0.0.300", "10.0.0.0/33", "a b", "gr{}", "1:2:3"])
 def test_what_is_no_client_is_refused(text: str) -> None:
     with pytest.raises(Refused, match="want an address"):

@@ -239,7 +239,10 @@ def resolve(request: Request) -> list[str]:
         family = socket.AF_UNSPEC
         if request.source is not None:
             family = socket.AF_INET6 if ":" in request.source else socket.AF_INET
-        found = socket.getaddrinfo(request.host, None, family, socket.SOCK_STREAM)
+        host = request.host
+        if host[:1] == "[" and host[-1:] == "]":  # as URLs and mount(8) have IPv6 addresses
+            host = host[1:-1]
+        found = socket.getaddrinfo(host, None, family, socket.SOCK_STREAM)
     except (socket.gaierror, UnicodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise CommandError(f"{request.host}: {reason}") from error

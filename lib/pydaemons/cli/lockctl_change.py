@@ -71,7 +71,8 @@ def notify(daemon: ControlClient, arguments: argparse.Namespace) -> int:
     if arguments.json:
         return dump({"notified": notified})
     if not notified:
-        raise DaemonError(f"{arguments.client or 'no client'} is not monitored")
+        whom = arguments.client and f"{arguments.client} is not"
+        raise DaemonError(f"{whom or 'no client is'} monitored")
     for name in notified:
         print(tables.cell(name))
     return OK

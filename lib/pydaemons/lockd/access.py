@@ -9,6 +9,7 @@ client's retransmission finds the answer. A name counts only when it resolves ba
 from __future__ import annotations
 
 import ctypes
+import re
 import socket
 from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
@@ -19,6 +20,8 @@ REMEMBERED = 600.0
 MOST_REMEMBERED = 4096
 LOOK_EVERY = 1.0
 """Seconds between looks at the attached networks that strangers cause."""
+ADDRESSES = re.compile(r"(?=.*[0-9])[0-9?*]*(\.[0-9?*]*)+")
+"""A wildcard that no host name fits, such as 192.0.2.*: its last part would be a number."""
 
 Network = IPv4Network | IPv6Network
 
@@ -37,6 +40,8 @@ class Access:
         self._everybody = False
         self._link = False
         self._networks: list[Network] = []
+        self._addresses: list[str] = []
+        """Wildcards of IPv4 addresses in text."""
         self._names: list[str] = []
         self._netgroups: list[str] = []
         for pattern in allow:
@@ -58,6 +63,8 @@ class Access:
             self._netgroups.append(pattern[1:])
         elif "/" in pattern or ":" in pattern or pattern.replace(".", "").isdecimal():
             self._networks.append(ip_network(pattern))
+        elif ADDRESSES.fullmatch(pattern):
+            self._addresses.append(pattern)
         else:
             self._names.append(pattern)
 
@@ -78,6 +85,8 @@ class Access:
             return True
         here = ip_address(address.partition("%")[0])
         if any(here in network for network in (*self._networks, *self._attached_now)):
+            return True
+        if any(fnmatchcase(address, pattern) for pattern in self._addresses):
             return True
         if self._link and mono - self._looked >= LOOK_EVERY:
             # its network may have come since; not for every stranger of a flood, though

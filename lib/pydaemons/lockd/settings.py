@@ -20,8 +20,8 @@ class Access(Settings, section="access"):
     allow = setting(
         List(ClientPattern()),
         ("link", "127.0.0.0/8", "::1"),
-        doc="Clients that may lock: addresses, networks, host names with * and ?, @netgroups; link means "
-        "the directly attached networks, * everybody.",
+        doc="Clients that may lock: addresses and host names, both with * and ?, networks, @netgroups; link "
+        "means the directly attached networks, * everybody.",
     )
     require_privileged_port = setting(
         Bool(), False, doc="Whether calls must come from a source port below 1024."

@@ -19,6 +19,7 @@ from pydaemons.nlm.grace import Grace
 from pydaemons.nlm.grants import key_of, way_back
 from pydaemons.nlm.hosts import Host, Hosts, Owner, host_of
 from pydaemons.nlm.journal import Journal
+from pydaemons.nlm.limits import is_known, would_split
 from pydaemons.nlm.lingering import Lingering, Monitor
 from pydaemons.nlm.locktable import Holder, LockTable
 from pydaemons.nlm.owed import Owed
@@ -133,7 +134,7 @@ class Server:
             self._locks[Status.DENIED_GRACE_PERIOD] += 1
             return Result(cookie, Status.DENIED_GRACE_PERIOD)
         span = to_range(offset, length)
-        if span is None or not fh or self.refuse or (self._room <= 0 and self.is_full()):
+        if span is None or not fh or self.refuse:
             return self._no_lock(cookie, self._locks, fh, span)
         start, end = span
         file = fh if self._key is None else self._key(fh, call.origin.local.host)
@@ -143,9 +144,11 @@ class Server:
         host = self.hosts.get(call.origin.peer.host, call.origin.local.host, name, now)
         if host.number and not host.noted:
             self.journal.host(host)  # it has another name, whatever comes of this call
-        limit = self.settings.nlm_max_locks_per_client
-        if limit and self.table.held_by(host_of, host) >= limit:
-            return self._no_lock(cookie, self._locks, fh, span)
+        if (self._room <= 0 or self.settings.nlm_max_locks_per_client) and self._at_limit(host):
+            wanted = file, host.owners.get(svid), span, exclusive
+            if not is_known(self.table, self.waiters, wanted):
+                self.hosts.leave(host)
+                return self._no_lock(cookie, self._locks, fh, span)
         if len(host.owners) >= host.room and svid not in host.owners:
             self.lingering.thin(host)
         known = len(host.owners)
@@ -198,6 +201,12 @@ class Server:
         if owner is not None:
             start, end = span
             file = fh if self._key is None else self._key(fh, call.origin.local.host)
+            if (
+                (self._room <= 0 or self.settings.nlm_max_locks_per_client)
+                and self._at_limit(owner.host)
+                and would_split(self.table, file, owner, span)
+            ):
+                return self._no_lock(cookie, self._unlocks, fh, span)
             if self.table.unlock(file, owner, start, end):
                 self._room -= 1  # what was one lock may be two now
                 self.journal.unlocked(owner, file, start, end)
@@ -387,6 +396,13 @@ class Server:
             status = Status.FBIG if fh else Status.STALE_FH
         counts[status] += 1
         return Result(cookie, status)
+
+    def _at_limit(self, host: Host) -> bool:
+        """Whether there are as many locks as there may be, or the client has as many as one may."""
+        limit = self.settings.nlm_max_locks_per_client
+        if limit and self.table.held_by(host_of, host) >= limit:
+            return True
+        return self._room <= 0 and self.is_full()
 
     def limits_changed(self) -> None:
         """`nlm_max_locks` is another number now."""

@@ -51,7 +51,8 @@ class NlmTunables(Tunables, prefix="fs.nfs"):
         Int(1, 2**31 - 1),
         1_000_000,
         effect=Effect.NEXT_CALL,
-        doc="Locks and shares held at once by all clients; one more is refused with NLM_DENIED_NOLOCKS.",
+        doc="Locks and shares held at once by all clients; one more is refused with NLM_DENIED_NOLOCKS, and "
+        "so is an UNLOCK that makes two locks of one.",
     )
     nlm_max_blocked = tunable(
         Int(1, 2**31 - 1),

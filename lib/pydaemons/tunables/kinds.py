@@ -334,6 +334,10 @@ class ClientPattern:
 
         try:
             network = ip_network(word)
+            if network.version == 6 and network.prefixlen >= 96:
+                mapped = network.network_address.ipv4_mapped
+                if mapped is not None:  # no packet comes from there but as IPv4
+                    network = ip_network(f"{mapped}/{network.prefixlen - 96}")
         except ValueError as error:
             wrong = "has host bits set" if "host bits" in str(error) else "is not an address or network"
             raise Refused(f"{quote(word)} {wrong}", f"want {self.right}") from None
