@@ -6,11 +6,15 @@ from __future__ import annotations
 import os
 import stat
 from errno import ENOSPC, EROFS
+from functools import partial
 
 import pytest
 
 from pydaemons.bnode.bosconfig import BosConfigError
+from pydaemons.bnode.model import escape
 from pydaemons.bosd import state
+from pydaemons.engine.effects import Persist
+from pydaemons.kit.statefile import StateFolder
 
 GOOD = "restrictmode 0\nbnode simple a.b 1\nparm /bin/x\nend\n"
 
@@ -76,6 +80,38 @@ def test_a_wrong_file_stops_the_start_with_its_line(folder, text):
     (folder / "BosConfig").write_text(text)
     with pytest.raises(BosConfigError, match=r"BosConfig:1: "):
         load(folder)
+
+
+@pytest.mark.parametrize("place", ["open", "write", "fsync", "rename"])
+def test_a_daemon_killed_while_it_writes_leaves_nothing_to_take_over(folder, monkeypatch, place):
+    (folder / "BosConfig").write_text(GOOD)
+
+    class Killed(BaseException):
+        pass
+
+    def then_die(real, *arguments, **options):
+        if place != "rename":
+            real(*arguments, **options)
+        raise Killed
+
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        if place != "open":
+            patched.setattr(os, place, partial(then_die, getattr(os, place)))
+        else:  # the draft is there, and empty
+            patched.setattr(os, "write", lambda *_: (_ for _ in ()).throw(Killed))
+        StateFolder(str(folder)).write([Persist("BosConfig", b"restrictmode 0\n")])
+    loaded = load(folder)
+    assert len(loaded.config.entries) == 1 and loaded.remarks == ()
+
+
+def test_no_bnodes_history_is_anothers_draft(tmp_path, monkeypatch):
+    names = ["a", "a~", "a.new", "a.draft", "~a"]
+    written = set()
+    real = os.open
+    monkeypatch.setattr(os, "open", lambda path, *rest: (written.add(path), real(path, *rest))[1])
+    for name in names:
+        state.write_quickly(f"{tmp_path}/{escape(name)}", b"x")
+    assert written.isdisjoint(f"{tmp_path}/{escape(name)}" for name in names) and len(written) == len(names)
 
 
 def test_a_damaged_key_file_is_a_remark(folder):

@@ -79,7 +79,7 @@ def test_on_a_full_disk_changes_are_refused_in_words_carried_out_and_written_lat
     assert bos.bos("stop", "a", "-wait").returncode == 8
     assert "bos-a.service" not in bos.processes(), "what fills the disk can be stopped"
     assert bos.bos("start", "b").returncode == 8, "nothing new, and still not on disk"
-    assert config(bos) == before and bos.host.run("sh", "-c", f"ls -A {STATE} | grep new").stdout == ""
+    assert config(bos) == before and bos.host.run("sh", "-c", f"ls -A {STATE} | grep draft").stdout == ""
     told = bos.bos("status")
     assert told.returncode == 0 and "pybos: BosConfig cannot be written there: No space left" in told.stderr
     line = "BosConfig cannot be written (No space left on device)"
@@ -98,7 +98,7 @@ def test_on_a_full_disk_changes_are_refused_in_words_carried_out_and_written_lat
 def test_files_that_cannot_be_replaced_are_no_end_either(bos: BosHost) -> None:
     bos.do("create", "a", "simple", "/usr/local/bin/counted a 1000 0")
     bos.wait_status("a", 1)
-    in_the_way = [f"{STATE}/{name}.new" for name in ("BosConfig", "local/UserList", "history/a")]
+    in_the_way = [f"{STATE}/{name}" for name in ("BosConfig.draft", "local/UserList.draft", "history/a~")]
     bos.host.run("mkdir", *in_the_way, check=True)
     done = bos.bos("setrestart", "sat 3:30")
     assert done.returncode == 8 and "BosConfig cannot be written: Is a directory" in done.stderr

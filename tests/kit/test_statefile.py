@@ -104,14 +104,14 @@ def test_a_later_write_takes_the_place_of_one_that_waits(state):
 
 def test_the_rest_of_a_crash_is_not_state(state):
     state.write([Persist("a", b"whole")])
-    with open(f"{state.path}/a.new", "wb") as file:
+    with open(f"{state.path}/a.draft", "wb") as file:
         file.write(b"hal")
     assert state.read() == {"a": b"whole"}
     state.write([Persist("a", b"next")])
     assert os.listdir(state.path) == ["a"]
 
 
-@pytest.mark.parametrize("name", ["", "/etc/passwd", "../x", "a/../../x", "a//b", ".", "a.new"])
+@pytest.mark.parametrize("name", ["", "/etc/passwd", "../x", "a/../../x", "a//b", ".", "a.draft"])
 def test_a_name_cannot_lead_out_of_the_folder(state, name):
     assert state.write([Persist(name, b"x")]).keys() == {name}
     assert state.read() == {}
@@ -124,7 +124,7 @@ def test_symbolic_links_are_not_followed(state, tmp_path):
     os.symlink(tmp_path / "elsewhere", f"{state.path}/folder")
     assert state.write([Persist("folder/x", b"1")])
     assert os.listdir(tmp_path / "elsewhere") == []
-    os.symlink(tmp_path / "secret", f"{state.path}/b.new")
+    os.symlink(tmp_path / "secret", f"{state.path}/b.draft")
     state.write([Persist("b", b"1")])
     assert (tmp_path / "secret").read_bytes() == b"keep"
     with pytest.raises(OSError, match="folder"):

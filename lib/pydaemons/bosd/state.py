@@ -133,7 +133,7 @@ def write_quickly(path: str, data: bytes | None) -> None:
         except FileNotFoundError:
             pass
         return
-    draft = f"{path}.new"
+    draft = f"{path}~"  # no bnode's: escaped names do not have that letter
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
     try:
         try:

@@ -16,7 +16,8 @@ from stat import S_ISREG
 
 from pydaemons.engine.effects import Persist
 
-_TEMPORARY = ".new"
+_TEMPORARY = ".draft"
+"""What a name ends in until its content is whole. Not ".new", which a daemon may look for (BosConfig.new)."""
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
