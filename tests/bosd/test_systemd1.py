@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import deque
 from dataclasses import replace
+from time import monotonic
 
 import pytest
 from pystemd.dbusexc import DBusBaseError, DBusDisconnectedError, DBusNoSuchUnitError
@@ -16,7 +18,7 @@ from pydaemons.bnode.effects import StartUnit
 from pydaemons.bnode.events import Connected, Disconnected, Found, Gone, Refused, Started
 from pydaemons.bnode.model import Restart, Signal
 from pydaemons.bosd import systemd1
-from pydaemons.bosd.bus import SERVICE, UNIT, UNITS
+from pydaemons.bosd.bus import REFUSED, SERVICE, UNIT, UNITS
 from pydaemons.bosd.systemd1 import Systemd
 
 START = StartUnit("bos-x.service", "x", ("/bin/x",), Restart.ALWAYS, Signal.TERM, 60, 12, 30)
@@ -41,13 +43,16 @@ class Message:
 
 
 class FakeBus:
-    """A bus.Bus and the manager behind it; `raising` are errors for the next calls of a method, in order."""
+    """A bus.Bus and the manager behind it; `raising` are errors for the next attempts at a method, in order:
+    an order that is refused is told why when it is made again as a call, and both are one attempt. A manager
+    that `hangs` answers no order, until `answer`."""
 
     def __init__(self, units=(), properties=(), *, refuses=None):
         self.units, self.properties, self.refuses = list(units), dict(properties), refuses
         self.calls, self.raising = [], []
-        self.hung_up = self.closed = False
+        self.hung_up = self.closed = self.hangs = False
         self.jobs = 0
+        self.under_way = deque()
         self.ready = lambda: None
 
     def open(self, changed, job_removed):
@@ -56,13 +61,44 @@ class FakeBus:
         self.changed, self.job_removed = changed, job_removed
 
     def listen(self, loop, ready):
-        self.ready = ready
+        self.loop, self.ready = loop, ready
 
     def close(self):
         self.closed = True
 
     def process(self):
+        while self.under_way and not self.hangs:
+            self.answer()
         return False
+
+    @property
+    def unanswered(self):
+        return len(self.under_way)
+
+    def order(self, method, arguments, answered):
+        self.calls.append(method.decode())
+        self.arguments = arguments
+        if answered is not None:
+            self._send(method, answered, lambda: self._carry_out(method))
+
+    def ask(self, path, interface, name, answered):
+        self.calls.append(name.decode())
+        self._send(b"Get", answered, lambda: self.properties.get((path, name), REFUSED))
+
+    def _send(self, method, answered, result):
+        self.under_way.append((method, answered, result))
+        self.loop.call_soon(self.ready)
+
+    def answer(self):
+        """The oldest order."""
+        method, answered, result = self.under_way.popleft()
+        if not self.raising or self.raising[0][0] != method:
+            answered(result())
+        elif isinstance(self.raising[0][1], DBusDisconnectedError):
+            self.hung_up = True
+            raise self.raising.pop(0)[1]
+        else:
+            answered(REFUSED)
 
     def get(self, path, interface, name, signature):
         self.calls.append(name.decode())
@@ -77,6 +113,9 @@ class FakeBus:
             error = self.raising.pop(0)[1]
             self.hung_up = isinstance(error, DBusDisconnectedError)
             raise error
+        return self._carry_out(method)
+
+    def _carry_out(self, method):
         if method == b"ListUnitsByPatterns":
             return self.units
         self.jobs += 1
@@ -95,13 +134,29 @@ class FakeBus:
 ORDERS = ("StartTransientUnit", "StopUnit", "ResetFailedUnit")
 
 
-def run(tmp_path, buses, *steps, wait=0.01):
+class Clock:
+    """The loop's, which can be put forward."""
+
+    later = 0.0
+
+    def pass_(self, seconds):
+        """A step of `run`."""
+
+        def step(systemd, events):
+            self.later += seconds
+
+        return step
+
+
+def run(tmp_path, buses, *steps, wait=0.01, clock=None):
     """Do the steps, each with (systemd, events), with time in between for orders; the events reported."""
     events, rest = [], list(buses)
 
     async def life():
         loop = asyncio.get_running_loop()
         folders = {"log_dir": "/l", "stop_dir": str(tmp_path)}
+        if clock is not None:
+            loop.time = lambda: monotonic() + clock.later
         systemd = Systemd(loop, events.append, lambda: rest.pop(0), **folders)
         systemd.connect()
         for step in steps:
@@ -162,7 +217,8 @@ def test_a_connection_that_fails_is_told_and_tried_again(tmp_path, monkeypatch):
     assert [type(event) for event in events] == [Disconnected, Connected]
 
 
-def test_a_connection_that_breaks_under_a_call_is_told_and_its_orders_forgotten(tmp_path):
+def test_a_connection_that_breaks_under_an_order_is_told_and_the_others_are_forgotten(tmp_path, monkeypatch):
+    monkeypatch.setattr(systemd1, "UNDER_WAY", 1)
     bus = FakeBus()
     bus.raising = [(b"StartTransientUnit", DBusDisconnectedError("gone"))]
 
@@ -216,7 +272,7 @@ def test_what_comes_while_its_job_is_pending_is_not_even_unpacked(tmp_path):
 
 def test_a_job_that_ends_without_a_process_is_looked_after(tmp_path, monkeypatch):
     monkeypatch.setattr(systemd1, "LOOK_AGAIN", 0.001)
-    known = {(path("bos-x.service"), name): b"failed" for name in (b"ActiveState", b"SubState")}
+    known = {(path("bos-x.service"), b"ActiveState"): b"failed"}
     bus = FakeBus(properties=known)
     end = lambda systemd, events: bus.done(1, b"failed")  # noqa: E731
     events = run(tmp_path, [bus], lambda systemd, events: systemd.start(START), end, wait=0.05)
@@ -243,68 +299,151 @@ def test_what_systemd_says_in_the_same_breath_as_a_beginning_is_not_even_unpacke
     assert (dull.unpacked, later.unpacked, other.unpacked) == (False, True, True)
 
 
-def hear_turns(bus, seen, turns=40):
-    """Note the number of orders carried out, at each turn of the loop."""
-    seen.append(len(bus.orders))
-    if turns:
-        asyncio.get_running_loop().call_soon(hear_turns, bus, seen, turns - 1)
+SIX = ["StartTransientUnit"] * 5 + ["StopUnit"]
 
 
-def give_six(systemd):
+def give_six(systemd, events=None):
     for number in range(5):
         systemd.start(replace(START, unit=f"bos-{number}.service"))
     systemd.stop("bos-0.service")
 
 
-def test_many_orders_go_out_in_their_sequence_a_bunch_at_a_time_and_others_get_their_turn(
-    tmp_path, monkeypatch
-):
-    monkeypatch.setattr(systemd1, "BUNCH", 0.0)
-    monkeypatch.setattr(systemd1, "PAUSE", 0.0)
-    bus, seen = FakeBus(), []
-
-    def story(systemd, events):
-        give_six(systemd)
-        hear_turns(bus, seen)
-
-    run(tmp_path, [bus], story, wait=0.05)
-    assert bus.orders == ["StartTransientUnit"] * 5 + ["StopUnit"]
-    assert set(range(7)) <= set(seen), "a bunch is at least one order, and here no more"
-
-
-def test_while_more_orders_come_there_is_a_pause_between_two_bunches(tmp_path, monkeypatch):
-    monkeypatch.setattr(systemd1, "BUNCH", 3600.0)
-    bus, seen = FakeBus(), []
-
-    def again(systemd, events):
-        assert len(bus.orders) == 6, "all in one bunch"
-        monkeypatch.setattr(systemd1, "PAUSE", 3600.0)
-        give_six(systemd)
-        hear_turns(bus, seen)
-
-    run(tmp_path, [bus], lambda systemd, events: give_six(systemd), again)
-    assert set(seen) == {6}, "nobody asks systemd for anything meanwhile"
-
-
-def test_an_answer_that_is_ready_leaves_before_the_call_it_led_to(tmp_path):
+def hanging():
     bus = FakeBus()
-    seen = []
+    bus.hangs = True
+    return bus
 
-    def story(systemd, events):
-        systemd.start(START)
-        answer = asyncio.get_running_loop().create_future()
-        answer.add_done_callback(lambda _: seen.append(list(bus.orders)))
-        answer.set_result(None)
 
-    run(tmp_path, [bus], story)
-    assert seen == [[]] and bus.orders == ["StartTransientUnit"]
+def test_orders_go_out_in_their_sequence_and_none_is_waited_for(tmp_path):
+    bus = hanging()
+    events = run(tmp_path, [bus], give_six)
+    assert bus.orders == SIX and len(events) == 1
+
+
+def test_only_so_many_orders_are_under_way_and_each_answer_makes_room_for_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(systemd1, "UNDER_WAY", 2)
+    bus, seen = hanging(), []
+
+    def one_more(systemd, events):
+        seen.append(list(bus.orders))
+        bus.answer()
+        bus.ready()
+
+    run(tmp_path, [bus], give_six, *[one_more] * 6)
+    assert seen == [SIX[:2], SIX[:3], SIX[:4], SIX[:5], SIX, SIX]
+
+
+def test_a_systemd_that_hangs_is_told_and_looked_at_anew_as_soon_as_it_speaks(tmp_path, monkeypatch):
+    monkeypatch.setattr(systemd1, "UNDER_WAY", 1)
+    first, second = hanging(), FakeBus([row("bos-0.service", b"active")], properties("bos-0.service", 42))
+    clock, ended = Clock(), []
+
+    def give(systemd, events):
+        give_six(systemd)
+        systemd.run(["/bin/n"], purpose="notify", data=None, done=ended.append)
+
+    def give_in_vain(systemd, events):
+        assert isinstance(events[-1], Disconnected) and "no answer" in events[-1].reason
+        assert ended == [None]
+        give(systemd, events)
+        assert first.orders == ["StartTransientUnit"] and not first.closed
+
+    def speak(systemd, events):
+        assert ended == [None, None] and len(events) == 2, "nobody waits for it"
+        first.hangs = False
+        first.ready()
+        assert first.closed
+
+    events = run(tmp_path, [first, second], give, clock.pass_(31), give_in_vain, speak, clock=clock)
+    assert [type(event) for event in events] == [Connected, Disconnected, Connected]
+    assert second.orders == []
+
+
+def test_a_systemd_that_hung_and_left_is_connected_to_again_and_again(tmp_path):
+    first, clock = hanging(), Clock()
+    buses = [first, FakeBus(refuses=DBusDisconnectedError("x")), FakeBus()]
+    leave = lambda systemd, events: first.ready()  # noqa: E731
+    events = run(tmp_path, buses, give_six, clock.pass_(31), leave, clock.pass_(2), clock=clock)
+    assert [type(event) for event in events] == [Connected, Disconnected, Disconnected, Connected]
+
+
+@pytest.mark.parametrize("spared, hangs", [(28, False), (31, True)])
+def test_an_order_after_a_long_rest_is_given_its_time(tmp_path, spared, hangs):
+    bus, clock = FakeBus(), Clock()
+
+    def hang(systemd, events):
+        bus.hangs = True
+        systemd.stop("bos-x.service")
+
+    begin = lambda systemd, events: systemd.start(START)  # noqa: E731
+    steps = begin, clock.pass_(29), hang, clock.pass_(2), clock.pass_(spared - 2)
+    events = run(tmp_path, [bus], *steps, clock=clock)
+    assert [type(event) for event in events] == [Connected, Disconnected][: 1 + hangs]
+
+
+def test_who_goes_on_talking_does_not_hang(tmp_path):
+    bus, clock = hanging(), Clock()
+    talk = lambda systemd, events: bus.ready()  # noqa: E731
+    events = run(tmp_path, [bus], give_six, *[clock.pass_(20), talk] * 5, clock=clock)
+    assert [type(event) for event in events] == [Connected]
 
 
 def test_a_name_systemd_has_not_let_go_of_is_tried_again(tmp_path):
     bus = FakeBus()
     bus.raising = [(b"StartTransientUnit", EXISTS), (b"StartTransientUnit", EXISTS)]
     events = run(tmp_path, [bus], lambda systemd, events: systemd.start(START), wait=0.2)
-    assert bus.calls.count("StartTransientUnit") == 3 and len(events) == 1
+    assert bus.calls.count("StartTransientUnit") == 5, "refused, and why, twice; made"
+    assert bus.calls.count("ResetFailedUnit") == 2 and len(events) == 1
+
+
+def test_a_name_systemd_lets_go_of_between_refusal_and_reason_is_taken(tmp_path):
+    bus = FakeBus()
+    bus.raising = [(b"StartTransientUnit", EXISTS)]
+
+    def let_go(method, arguments):
+        bus.raising.clear()
+        return FakeBus.send(bus, method, arguments)
+
+    def begin(systemd, events):
+        bus.send = let_go
+        systemd.start(START)
+
+    events = run(tmp_path, [bus], begin, lambda *_: begun(bus, "bos-x.service"))
+    assert bus.orders == ["StartTransientUnit"] * 2 and events[1:] == [Started("bos-x.service", 42, 5.0, 0)]
+
+
+def begun(bus, unit):
+    """What systemd says when a start job is done."""
+    bus.done(bus.jobs)
+    bus.changed(Message(path(unit), SERVICE, running(42)))
+
+
+def test_a_start_that_was_refused_and_is_not_wanted_any_more_is_not_tried_again(tmp_path):
+    bus = hanging()
+    bus.raising = [(b"StartTransientUnit", EXISTS)]
+
+    def change_of_mind(systemd, events):
+        systemd.start(START)
+        systemd.stop("bos-x.service")
+        bus.hangs = False
+
+    events = run(tmp_path, [bus], change_of_mind, wait=0.2)
+    assert bus.orders == ["StartTransientUnit", "StopUnit"]
+    assert events[1:] == [Gone("bos-x.service", "")]
+
+
+def test_what_is_heard_of_a_unit_that_is_ordered_and_not_answered_is_about_the_last_of_its_name(tmp_path):
+    bus = hanging()
+    old = Message(path("bos-x.service"), SERVICE, running(41))
+
+    def follow(systemd, events):
+        bus.changed(old)
+        bus.hangs = False
+        bus.ready()
+
+    begin = lambda systemd, events: systemd.start(START)  # noqa: E731
+    events = run(tmp_path, [bus], begin, follow, lambda *_: begun(bus, "bos-x.service"))
+    assert not old.unpacked and events[1:] == [Started("bos-x.service", 42, 5.0, 0)]
 
 
 def test_a_unit_systemd_refuses_is_told_with_the_reason(tmp_path):
@@ -331,6 +470,34 @@ def test_stopping_what_systemd_does_not_know_is_gone(tmp_path):
         systemd.stop("bos-x.service")
 
     assert run(tmp_path, [bus], story)[1:] == [Gone("bos-x.service", "")]
+
+
+def test_a_stop_that_is_refused_after_its_unit_was_started_anew_is_not_tried_again(tmp_path):
+    bus = hanging()
+    bus.raising = [(b"StopUnit", DBusNoSuchUnitError(-2, b"Unit bos-x.service not loaded."))]
+
+    def story(systemd, events):
+        systemd.start(START)
+        systemd.stop("bos-x.service")
+        systemd.start(START)
+        bus.hangs = False
+
+    events = run(tmp_path, [bus], story)
+    assert bus.orders == ["StartTransientUnit", "StopUnit", "StartTransientUnit"] and len(events) == 1
+
+
+def test_a_stop_that_is_refused_for_another_reason_leads_to_a_fresh_look(tmp_path, monkeypatch):
+    monkeypatch.setattr(systemd1, "RECONNECT", 0.01)
+    bus = FakeBus()
+    destructive = b"org.freedesktop.systemd1.TransactionIsDestructive"
+    bus.raising = [(b"StopUnit", DBusBaseError(-35, destructive, b"no"))]
+
+    def story(systemd, events):
+        systemd.start(START)
+        systemd.stop("bos-x.service")
+
+    events = run(tmp_path, [bus, FakeBus()], story, wait=0.1)
+    assert [type(event) for event in events] == [Connected, Disconnected, Connected]
 
 
 def test_units_of_nobody_are_reported_and_foreign_ones_not_even_unpacked(tmp_path):

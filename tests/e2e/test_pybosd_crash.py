@@ -3,9 +3,13 @@
 
 from __future__ import annotations
 
+import random
+import re
+import time
+
 import pytest
 
-from hosts.bos import BosHost
+from hosts.bos import HOME, BosHost
 from hosts.waiting import wait_for
 
 
@@ -41,3 +45,37 @@ def test_killing_it_ten_times_under_load_touches_nobody_and_forgets_nothing(bos:
         assert abs(view["starts"] - told) <= 1, (view, told)
     text = bos.host.journal("pybosd")
     assert text.count("Adopted") == 10 and "bug, please report" not in text
+
+
+STREAM = f"""
+import sys
+sys.path.insert(0, {HOME + "/lib"!r})
+from pydaemons.cli.bos_link import Link
+link = Link("/run/pybosd/control", None)
+for number in range(500):
+    name = sys.argv[1] + str(number)
+    link.call("Create", instance=name, type="simple", commands=["/usr/local/bin/counted " + name + " 9999 0"])
+    print(name, flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_killing_it_in_the_middle_of_creates_loses_none_and_starts_none_twice(bos: BosHost) -> None:
+    accepted: set[str] = set()
+    for prefix in "abcde":
+        old = bos.pid
+        client = bos.host.start("/usr/bin/python3", "-c", STREAM, prefix)
+        wait_for(lambda client=client, last=f"{prefix}20\n": last in client.log, what="some creates")
+        time.sleep(random.uniform(0.0, 0.05))
+        bos.kill(old)
+        client.wait()
+        accepted |= {word for word in client.log.split() if re.fullmatch(prefix + r"\d+", word)}
+        wait_for(lambda old=old: bos.pid not in (0, old), what="the next pybosd")
+        wait_for(lambda: bos.bos("statistics").returncode == 0, what="its answer")
+    wait_for(lambda: bos.figures()["running"] == bos.figures()["bnodes"], what="all to run")
+    shown = bos.status()
+    assert accepted and accepted <= shown.keys() and len(shown) <= len(accepted) + 5, "one under way each"
+    listed = bos.host.run("sh", "-c", "cd /run/starts && wc -l *", check=True).stdout.split()
+    starts = dict(zip(listed[1::2], listed[::2], strict=True))
+    assert {starts[name] for name in shown} == {"1"} and starts.keys() - {"total"} == shown.keys()
+    assert bos.processes().keys() == {f"bos-{name}.service" for name in shown}

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import json
 import re
+import signal
+from typing import ClassVar
 
 from hosts.bos import STATE, BosHost
 from hosts.waiting import wait_for
@@ -106,22 +108,70 @@ def test_every_action_is_in_the_journal_with_who_what_and_result(bos: BosHost) -
     assert [entry["BOS_COMMAND"] for entry in spawned] == ["/bin/sleep 1000"]
 
 
+class User:
+    """A service manager of a user, and a pybosd on it."""
+
+    environment: ClassVar = {"XDG_RUNTIME_DIR": "/run/user/0", "HOME": "/root"}
+
+    def __init__(self, bos: BosHost) -> None:
+        self._bos = bos
+        host = bos.host
+        host.run("mkdir", "-p", "/run/user/0", check=True)
+        given = [word for pair in self.environment.items() for word in ("-E", "=".join(pair))]
+        words = ["systemd-run", "--unit=manager", "-p", "Delegate=yes", *given]
+        host.run(*words, "/lib/systemd/systemd", "--user", check=True)
+        socket = "/run/user/0/systemd/private"
+        wait_for(lambda: host.run("test", "-S", socket).returncode == 0, what="a manager")
+        words = ["--user", "--run-dir", "/root/run", "--state-dir", "/root/state"]
+        self._daemon = host.start("/opt/pydaemons/bin/pybosd", *words, env=self.environment)
+        wait_for(lambda: bos.bos(*self._socket, "status").returncode == 0, what="an answer")
+
+    _socket = ("--socket", "/root/run/control")
+
+    @property
+    def pid(self) -> int:
+        """Of the manager."""
+        return int(self._bos.host.show("manager", "MainPID"))
+
+    def do(self, *words: str) -> str:
+        return self._bos.do(*self._socket, *words, timeout=20)
+
+    def status(self, name: str) -> int:
+        found = json.loads(self.do("--json", "status", name))
+        (view,) = found["instances"]
+        return int(view["status"])
+
+    def stop(self) -> None:
+        assert self._daemon.stop() == 0
+        self._bos.host.systemctl("stop", "manager")
+        self._bos.host.run("rm", "-rf", "/root/run", "/root/state", check=True)
+
+
 def test_the_manager_of_a_user_will_do(bos: BosHost) -> None:
-    host = bos.host
-    host.run("mkdir", "-p", "/run/user/0", check=True)
-    environment = {"XDG_RUNTIME_DIR": "/run/user/0", "HOME": "/root"}
-    words = ["systemd-run", "-p", "Delegate=yes", "-E", "XDG_RUNTIME_DIR=/run/user/0", "-E", "HOME=/root"]
-    host.run(*words, "/lib/systemd/systemd", "--user", check=True)
-    wait_for(lambda: host.run("test", "-S", "/run/user/0/systemd/private").returncode == 0, what="a manager")
-    words = ["--user", "--run-dir", "/root/run", "--state-dir", "/root/state"]
-    daemon = host.start("/opt/pydaemons/bin/pybosd", *words, env=environment)
-    wait_for(lambda: bos.bos("--socket", "/root/run/control", "status").returncode == 0, what="an answer")
-    bos.do("--socket", "/root/run/control", "create", "a", "simple", "/usr/local/bin/counted a 1000 0")
+    user = User(bos)
+    user.do("create", "a", "simple", "/usr/local/bin/counted a 1000 0")
     wait_for(lambda: len(bos.starts("a")) == 1, what="its start")
-    listed = host.run("systemctl", "--user", "is-active", "bos-a.service", env=environment).stdout
-    assert listed == "active\n" and bos.processes() == {}
-    assert json.loads(bos.do("--socket", "/root/run/control", "--json", "statistics"))["running"] == 1
-    assert daemon.stop() == 0
+    words = ["systemctl", "--user", "is-active", "bos-a.service"]
+    assert bos.host.run(*words, env=user.environment).stdout == "active\n" and bos.processes() == {}
+    assert json.loads(user.do("--json", "statistics"))["running"] == 1
+    user.stop()
+
+
+def test_a_manager_that_hangs_keeps_nobody_waiting_and_forgets_nothing(bos: BosHost) -> None:
+    user = User(bos)
+    user.do("create", "a", "simple", "/usr/local/bin/counted a 1000 0")
+    wait_for(lambda: len(bos.starts("a")) == 1 and user.status("a") == 1, what="its start")
+    bos.kill(user.pid, signal.SIGSTOP)
+    names = ["b", "c", "d"]
+    for name in names:
+        user.do("create", name, "simple", f"/usr/local/bin/counted {name} 1000 0")
+    user.do("stop", "a")
+    assert [user.status(name) for name in ("a", "b")] == [2, 3], "about to stop, about to start"
+    bos.kill(user.pid, signal.SIGCONT)
+    wait_for(lambda: all(len(bos.starts(name)) == 1 for name in names), what="their starts")
+    wait_for(lambda: [user.status(name) for name in ("a", "b")] == [0, 1], what="both")
+    assert len(bos.starts("a")) == 1
+    user.stop()
 
 
 def test_who_hangs_up_during_a_wait_is_not_waited_for(bos: BosHost) -> None:

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The service manager: units started and stopped, and what happens to them as events.
 
-Read start, stop, and _changed. Orders are carried out in their sequence, each a call that only queues a job.
-A call waits for its answer, and systemd starts processes only when no call is there: so many orders go out a
-bunch at a time, and in the pause between two, while systemd starts what the last one was about, requests and
-signals get their turn. What became of a job comes as signals, which `track` reads. When the connection breaks
-nothing is assumed: Disconnected, then a fresh look (Connected). `errands` has what is run once for somebody.
+Read start, stop, and _changed. Orders are carried out in their sequence, each a call that only queues a job,
+and none is waited for: systemd finds its next one already there, and while it is slow, or hangs, requests are
+answered. What became of a job comes as signals, which `track` reads. When the connection breaks, or an order
+stays unanswered for too long, nothing is assumed: Disconnected, then a fresh look (Connected). `errands` has
+what is run once for somebody.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from functools import partial
 from typing import Any
 
 from pystemd.dbusexc import DBusBaseError, DBusNoSuchUnitError
-from pystemd.dbuslib import path_decode, path_encode
+from pystemd.dbuslib import apply_signature, path_decode, path_encode
 
 from pydaemons.bnode.effects import StartUnit
 from pydaemons.bnode.events import Connected, Disconnected, Exited, Found, Gone, Refused
 from pydaemons.bnode.model import Restart, escape
-from pydaemons.bosd.bus import SERVICE, UNIT, UNITS, Bus
+from pydaemons.bosd.bus import REFUSED, SERVICE, UNIT, UNITS, Bus
 from pydaemons.bosd.errands import Errands
 from pydaemons.bosd.properties import Arguments, of_process, start_transient_unit
 from pydaemons.bosd.track import UNSURE, Report, Track
@@ -32,14 +32,17 @@ OURS = b"bos-*.service"
 LOOK_AGAIN = 0.25
 """Seconds after which a state that might not stay is looked at again."""
 RECONNECT = 1.0
-BUNCH = 0.02
-"""Seconds that orders are carried out in one go, at most."""
-PAUSE = 0.01
-"""Seconds between two such goes, while there come more."""
+UNDER_WAY = 64
+"""Orders that wait for their answer, at most: enough for systemd to find one always, and not too many for the
+socket, a bus (128), and whoever comes after us should we die."""
+SILENCE = 30.0
+"""Seconds without an answer after which systemd is said to hang."""
 EXISTS_RETRIES = 50
 """Attempts, 20 ms apart, to make a unit whose namesake systemd has not let go of yet."""
 EXISTS_PAUSE = 0.02
 
+_ASKED = b"asked"
+"""Instead of a start job: it is ordered, and not answered yet."""
 _OUR_PATHS = UNITS + b"/bos_2d"
 
 
@@ -66,8 +69,9 @@ class Systemd:
         self._jobs: dict[bytes, Track] = {}
         self._errands = Errands(log_dir)
         self._orders: deque[Callable[[Bus], None]] = deque()
-        self._worked = 0.0  # when the last bunch of them was done, by the loop's clock
-        self._more = False  # there came some since that began
+        self._heard = 0.0  # when systemd last said anything, or had nothing to say, by the loop's clock
+        self._watch: asyncio.TimerHandle | None = None
+        self._silent: Bus | None = None  # the connection to a systemd that hangs
         # units of deleted bnodes may still be heard of
         self._forgotten: deque[bytes] = deque(maxlen=64)
         self._dull = (b"", 0)  # path and cookie of a message that says nothing new
@@ -95,9 +99,10 @@ class Systemd:
 
     def _drop(self) -> None:
         self._orders.clear()
-        if self._bus is not None:
-            self._bus.close()
-            self._bus = None
+        for bus in (self._bus, self._silent):
+            if bus is not None:
+                bus.close()
+        self._bus = self._silent = None
 
     def _lost(self, error: Exception) -> None:
         self._drop()
@@ -105,6 +110,22 @@ class Systemd:
         self._errands.abandon()
         if not self._closed:
             self._loop.call_later(RECONNECT, self.connect)
+
+    def _check(self) -> None:
+        """Does systemd answer?"""
+        self._watch = None
+        bus = self._bus
+        if bus is None or not bus.unanswered:
+            return
+        left = self._heard + SILENCE - self._loop.time()
+        if left > 0:
+            self._watch = self._loop.call_later(left, self._check)
+            return
+        # to connect anew would be to wait for it: until it says something, anything
+        self._bus, self._silent = None, bus
+        self._orders.clear()
+        self._report(Disconnected(f"no answer for {SILENCE:.0f} s"))
+        self._errands.abandon()
 
     def _list(self, bus: Bus) -> list[Found]:
         """All units of ours: one list, and a few numbers for each that is not dead."""
@@ -166,37 +187,18 @@ class Systemd:
     def _order(self, order: Callable[[Bus], None]) -> None:
         if self._bus is None:
             return  # what there is now is compared when it answers again
+        if not self._bus.unanswered:
+            self._heard = self._loop.time()
+            if self._watch is None:
+                self._watch = self._loop.call_later(SILENCE, self._check)
         self._orders.append(order)
-        self._more = True
-        if len(self._orders) == 1:
-            self._plan_work(self._worked + PAUSE - self._loop.time())
-
-    def _plan_work(self, pause: float) -> None:
-        if pause > 0:
-            self._loop.call_later(pause, self._work)
-        else:  # after the next turn: answers that are ready leave before the calls begin
-            self._loop.call_soon(self._loop.call_soon, self._work)
+        self._work()
 
     def _work(self) -> None:
-        """Carry out a bunch of orders."""
-        time, orders, bus = self._loop.time, self._orders, self._bus
-        if not orders or bus is None:
-            return
-        end = time() + BUNCH
-        more, self._more = self._more, False
-        try:
+        """Carry out orders, as many as may be under way."""
+        orders, bus = self._orders, self._bus
+        while orders and bus is not None and bus.unanswered < UNDER_WAY:
             orders.popleft()(bus)
-            while orders and time() < end:
-                self._pump()  # systemd is busy with the last one; what it has said is not to pile up
-                if orders:
-                    orders.popleft()(bus)
-        except DBusBaseError as error:
-            self._lost(error)
-            return
-        self._worked = time()
-        if orders:
-            self._plan_work(PAUSE if more else 0.0)
-        self._plan_pump()
 
     def _start(self, effect: StartUnit, bus: Bus) -> None:
         last = self._tracks.get(effect.unit)
@@ -211,47 +213,75 @@ class Systemd:
         known = self._tracks.get(unit)
         if known is not None:
             known.stopped = True
+        arguments = apply_signature(b"ss", [unit.encode(), b"replace"])
+        bus.order(b"StopUnit", arguments, partial(self._stop_answered, known, bus))
+
+    def _stop_answered(self, track: Track | None, bus: Bus, job: Any) -> None:
+        """Raises DBusBaseError when systemd refuses, unless because there is no such unit."""
+        if job is not REFUSED or track is None or self._tracks.get(track.name) is not track:
+            return
         try:
-            bus.call(b"StopUnit", b"ss", unit.encode(), b"replace")
+            bus.call(b"StopUnit", b"ss", track.name.encode(), b"replace")  # again, for the reason
         except DBusNoSuchUnitError:
-            if known is not None:
-                self._tell(known, known.vanished())
+            self._tell(track, track.vanished())
 
     def _make(self, track: Track, arguments: Arguments, retries: int, bus: Bus) -> None:
-        """StartTransientUnit. Raises DBusBaseError when the connection is broken."""
-        try:
-            track.job = bus.send(b"StartTransientUnit", arguments)
-        except DBusBaseError as error:
-            text = str(error)
-            if "UnitExists" in text and retries and self._tracks.get(track.name) is track:
-                _reset(bus, track.name)
-                again = partial(self._make, track, arguments, retries - 1)
-                self._loop.call_later(EXISTS_PAUSE, self._order, again)
-            elif bus.hung_up:
-                raise
-            elif not self._end_errand(track, None):
-                self._report(Refused(track.name, text.splitlines()[0]))
-            return
-        self._jobs[track.job] = track
+        """StartTransientUnit."""
+        track.job = _ASKED
+        answered = partial(self._make_answered, track, arguments, retries, bus)
+        bus.order(b"StartTransientUnit", arguments, answered)
+
+    def _make_answered(self, track: Track, arguments: Arguments, retries: int, bus: Bus, job: Any) -> None:
+        """Raises DBusBaseError when the connection is broken."""
+        if job is REFUSED:
+            track.job = b""
+            if track.stopped:
+                self._tell(track, track.vanished())
+                return
+            try:
+                job = bus.send(b"StartTransientUnit", arguments)  # again, for the reason
+            except DBusBaseError as error:
+                self._make_refused(track, arguments, retries, bus, error)
+                return
+        track.job = job
+        self._jobs[job] = track
+
+    def _make_refused(
+        self, track: Track, arguments: Arguments, retries: int, bus: Bus, error: DBusBaseError
+    ) -> None:
+        text = str(error)
+        if "UnitExists" in text and retries and self._tracks.get(track.name) is track:
+            _reset(bus, track.name)
+            again = partial(self._make, track, arguments, retries - 1)
+            self._loop.call_later(EXISTS_PAUSE, self._order, again)
+        elif bus.hung_up:
+            raise error
+        elif not self._end_errand(track, None):
+            self._report(Refused(track.name, text.splitlines()[0]))
 
     # -- what happens
 
     def _plan_pump(self) -> None:
-        """Signals that came in during a call do not show on the descriptor."""
+        """What came in during a call does not show on the descriptor."""
         if not self._pumping:
             self._pumping = True
             self._loop.call_soon(self._pump)
 
     def _pump(self) -> None:
         self._pumping = False
+        if self._silent is not None:
+            self._drop()
+            self.connect()
         bus = self._bus
         if bus is None:
             return
+        self._heard = self._loop.time()
         try:
             more = bus.process()
         except DBusBaseError as error:
             self._lost(error)
             return
+        self._work()
         if more:
             self._plan_pump()
         elif bus.hung_up:
@@ -307,16 +337,15 @@ class Systemd:
 
     def _look(self, track: Track) -> None:
         """A state that might not have stayed: what is it now?"""
-        path = _path(track.name)
-        if self._bus is None or track.settled or self._paths.get(path) is not track:
-            return
-        try:
-            active = self._bus.get(path, UNIT, b"ActiveState", b"s")
-            sub = self._bus.get(path, UNIT, b"SubState", b"s")
-        except DBusBaseError:
-            return  # should the connection be broken, _pump meets it
-        self._pump()
-        self._tell(track, track.looked(active, sub))
+        if not track.settled and self._paths.get(_path(track.name)) is track:
+            self._order(partial(self._ask, track))
+
+    def _ask(self, track: Track, bus: Bus) -> None:
+        bus.ask(_path(track.name), UNIT, b"ActiveState", partial(self._looked, track))
+
+    def _looked(self, track: Track, active: Any) -> None:
+        if active is not REFUSED and self._paths.get(_path(track.name)) is track:
+            self._tell(track, track.looked(active))
 
     # -- who is known
 
@@ -340,10 +369,8 @@ def _path(unit: str) -> bytes:
 
 
 def _reset(bus: Bus, unit: str) -> None:
-    try:
-        bus.call(b"ResetFailedUnit", b"s", unit.encode())
-    except DBusBaseError:
-        pass  # there is no such unit; or the call that follows says what is wrong
+    # should there be no such unit, so much the better
+    bus.order(b"ResetFailedUnit", apply_signature(b"s", [unit.encode()]), None)
 
 
 def _process(bus: Bus, path: bytes) -> tuple[int, tuple[int, int], int]:

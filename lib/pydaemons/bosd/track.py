@@ -143,8 +143,8 @@ class Track:
             self.result = result
             yield UNSURE
 
-    def looked(self, active: bytes, sub: bytes) -> Iterator[Report]:
-        """Answer to UNSURE: the states now."""
+    def looked(self, active: bytes) -> Iterator[Report]:
+        """Answer to UNSURE: the state now."""
         if self.job:
             return
         self._active = active
