@@ -91,6 +91,45 @@ class Glance:
         return self.appends.pop(0) if self.appends else b""
 
 
+class Tape:
+    """A journal that can be full."""
+
+    def __init__(self, happened):
+        self.happened = happened
+        self.full = False
+        self.parts = []
+
+    def append(self, data):
+        if self.full:
+            return "No space left on device"
+        self.happened.append(f"appended {data.decode()}")
+        self.parts.append(data)
+        return ""
+
+    def rewrite(self, parts):
+        if self.full:
+            return "No space left on device"
+        self.parts = list(parts)
+        return ""
+
+    renewing = False
+
+    def renew(self, parts):
+        if self.full:
+            raise OSError(28, "No space left on device")
+        self.next, self.renewing = iter(parts), True
+
+    def step(self):
+        self.happened.append("step")
+        try:
+            self.parts = [next(self.next)]
+        except BaseException as error:
+            self.renewing = False
+            if not isinstance(error, StopIteration):
+                raise
+        return self.renewing
+
+
 class KeptLog(Log):
     """A log that keeps its lines."""
 

@@ -9,13 +9,13 @@ from itertools import accumulate
 
 import pytest
 
-from fakes.shell import Glance, run_shell, said, until
+from fakes.shell import Glance, Tape, run_shell, said, until
 from fakes.tcp import closed, connect, open_listener, read_records
-from pydaemons.engine.effects import Reply
+from pydaemons.engine.effects import Reply, Rewrite
 from pydaemons.engine.protocol import Address, Transport
 from pydaemons.kit import connection as connection_module
 from pydaemons.kit import sockets
-from pydaemons.kit.connection import BATCH, HIGH_WATER, READ, Framing
+from pydaemons.kit.connection import BATCH, HIGH_WATER, READ, READS, Framing
 from pydaemons.kit.streams import RECORD
 from pydaemons.sunrpc.marking import HEADER, frame, mark
 
@@ -112,6 +112,48 @@ def test_where_glances_are_in_vain_they_become_rare():
         sock.send(b"".join(frame(b"x%d" % number) for number in range(BATCH)))
         assert await read_records(sock, BATCH) == [b"x%d" % number for number in range(BATCH)]
         assert len(driver.prompt.calls) < BATCH // 2
+
+    run_shell(scenario)
+
+
+def test_answers_held_for_the_journal_leave_record_by_record_when_it_can_be_written():
+    async def scenario(driver, engine):
+        tape = driver.journal = Tape([])
+        driver.prompt = Glance()
+        engine.answer = lambda data, origin: data + b"."
+        driver.settle()
+        sock = await connect(open_listener(driver))
+        tape.full = True
+        driver.prompt.appends = [b"lost"]
+        sock.send(frame(b"q1") + frame(b"q22"))
+        await until(lambda: driver.counts["replies held for the disk"] == 2)
+        sock.send(frame(b"one") + frame(b"q3"))
+        await until(lambda: driver.counts["replies held for the disk"] == 4)
+        with pytest.raises(BlockingIOError):
+            sock.recv(100)
+        tape.full = False
+        engine.effects = [Rewrite(iter([b"everything"]))]
+        driver.post("write it")
+        assert await read_records(sock, 4) == [b"Q1", b"Q22", b"one.", b"Q3"]
+
+    run_shell(scenario)
+
+
+def test_who_sends_without_pause_leaves_others_their_turn():
+    async def scenario(driver, engine):
+        engine.answer = lambda data, origin: None
+        listener = open_listener(driver)
+        listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        busy, other = await connect(listener), await connect(listener)
+        await until(lambda: len(driver.streams.connections()) == 2)
+        flood = frame(b"x" * 1000) * (2 * READS * READ // 1000)
+        busy.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 << 20)
+        sent = busy.send(flood)
+        assert sent > (READS + 1) * READ
+        other.send(frame(b"other"))
+        await until(lambda: b"other" in engine.received)
+        assert engine.received.index(b"other") <= READS * (READ // 1000) + 2
+        await until(lambda: len(engine.received) == 1 + sent // 1004)
 
     run_shell(scenario)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from fakes.shell import Glance, run_shell, said, until
+from fakes.shell import Glance, Tape, run_shell, said, until
 from pydaemons.engine.effects import Append, Effect, Leave, Level, Log, Persist, Reply, Rewrite
 from pydaemons.engine.events import AppendFailed, Persisted, PersistFailed
 from pydaemons.kit import driver as driver_module
@@ -325,45 +325,6 @@ def test_a_handler_that_fails_does_not_stop_the_others():
 
 
 # ---------------------------------------------------------------------- the journal
-
-
-class Tape:
-    """A journal that can be full."""
-
-    def __init__(self, happened):
-        self.happened = happened
-        self.full = False
-        self.parts = []
-
-    def append(self, data):
-        if self.full:
-            return "No space left on device"
-        self.happened.append(f"appended {data.decode()}")
-        self.parts.append(data)
-        return ""
-
-    def rewrite(self, parts):
-        if self.full:
-            return "No space left on device"
-        self.parts = list(parts)
-        return ""
-
-    renewing = False
-
-    def renew(self, parts):
-        if self.full:
-            raise OSError(28, "No space left on device")
-        self.next, self.renewing = iter(parts), True
-
-    def step(self):
-        self.happened.append("step")
-        try:
-            self.parts = [next(self.next)]
-        except BaseException as error:
-            self.renewing = False
-            if not isinstance(error, StopIteration):
-                raise
-        return self.renewing
 
 
 def test_the_journal_is_written_behind_the_state_and_before_the_answer():

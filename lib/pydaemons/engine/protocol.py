@@ -98,7 +98,7 @@ Answers: TypeAlias = tuple[bytes, int]
 
 def how_many(answers: Sequence[Answers]) -> int:
     """The number of answers in all."""
-    return sum([count for _, count in answers])
+    return answers[0][1] if len(answers) == 1 else sum([count for _, count in answers])
 
 
 class Buffer(Protocol):

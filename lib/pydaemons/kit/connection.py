@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 BATCH = 16
 """Records answered together: a client with more of them under way works on the first answers while we do the
 rest."""
+MANY = 8
+"""After so many records in one read the next ones may well be there, and are looked for at once,"""
+READS = 4
+"""so many times: others want their turn."""
 READ = 32768
 """Bytes per read: a batch. What it holds is worked off before others have their turn."""
 HIGH_WATER = 262144
@@ -148,18 +152,24 @@ class Connection(Route):
         return not self._out and not self._deframer.pending and not self.connecting
 
     def readable(self) -> None:
-        """The packet path: one read, its records through the engine, their answers in one send."""
+        """The packet path: read and answer; again, where so much came that more may be there."""
+        for _ in range(READS):
+            if self._take() < MANY or self._fd < 0 or self._paused:
+                return
+
+    def _take(self) -> int:
+        """One read, its records through the engine, their answers in one send. How many records."""
         driver = self._driver
         try:
             data = self.sock.recv(self._read)
         except (BlockingIOError, InterruptedError):
-            return
+            return 0
         except OSError as error:
             self.lost(error)
-            return
+            return 0
         if not data:
             self._ended()
-            return
+            return 0
         try:
             data, runs = self._deframer.cut(data)
         except WireError as error:
@@ -168,7 +178,7 @@ class Connection(Route):
             text = f"closing the connection with {peer}: {error}"
             driver.log.log(Level.INFO, text, {"PEER": peer}, kind="stream out of step")
             self.lost(None)
-            return
+            return 0
         now = driver.now()
         self.active = now.mono
         self._asked = 0
@@ -176,21 +186,25 @@ class Connection(Route):
         if not runs:
             if self._done is not None:
                 self._settle()
-            return
+            return 0
         driver.stirred = driver.prompt is None
-        if len(runs) == 1 and runs[0][3] <= BATCH:
-            self._answer(data, runs, runs[0][3], now)
+        records = runs[0][3]
+        if len(runs) == 1 and records <= BATCH:
+            self._answer(data, runs, records, now)
         else:
-            self._answer_in_batches(data, runs, now)
+            records = self._answer_in_batches(data, runs, now)
         driver.finish(now)
         if self._done is not None:
             self._settle()
+        return records
 
-    def _answer_in_batches(self, data: bytes, runs: list[Run], now: Now) -> None:
+    def _answer_in_batches(self, data: bytes, runs: list[Run], now: Now) -> int:
         batch: list[Run] = []
         room = BATCH
+        records = 0
         for at, size, stride, count in runs:
             left = count
+            records += count
             while left > room:
                 batch.append((at, size, stride, room))
                 at += stride * room  # where the rest of the run begins
@@ -200,18 +214,22 @@ class Connection(Route):
             batch.append((at, size, stride, left))
             room -= left
         self._answer(data, batch, BATCH - room, now)
+        return records
 
     def _answer(self, data: bytes, batch: list[Run], count: int, now: Now) -> None:
         """One batch of so many: through the engine, what it decided made durable, the answers sent."""
         driver = self._driver
         driver.counts["records in"] += count
         answers: list[Answers] = []
-        self._answer_runs(data, batch, now, answers)
-        whole = answers[0][0] if len(answers) == 1 else b"".join([each for each, _ in answers])
+        self._answer_runs(data, batch, count, now, answers)
+        if len(answers) == 1:
+            whole, answered = answers[0]
+        else:
+            whole, answered = b"".join([each for each, _ in answers]), how_many(answers)
         if not driver.commit():
             driver.hold([(self.origin, reply) for reply in self._records(whole)])
-        elif answers:
-            driver.counts["records out"] += how_many(answers)
+        elif answered:
+            driver.counts["records out"] += answered
             self._write(whole)
 
     def _records(self, stream: bytes) -> list[bytes]:
@@ -223,11 +241,11 @@ class Connection(Route):
             for start in range(at, at + stride * count, stride)
         ]
 
-    def _answer_runs(self, data: bytes, runs: list[Run], now: Now, answers: list[Answers]) -> None:
-        """What the engine answers at a glance, and the others one by one. Where glances are in vain, they
-        become rarer."""
+    def _answer_runs(self, data: bytes, runs: list[Run], left: int, now: Now, answers: list[Answers]) -> None:
+        """What the engine answers at a glance, and the others one by one: so many in all. Where glances are
+        in vain, they become rarer."""
         prompt = self._driver.prompt
-        while runs:
+        while left:
             if prompt is not None and not self._unseen:
                 found: list[Answers] = []
                 failed = False
@@ -239,16 +257,20 @@ class Connection(Route):
                     self._driver.failed(error, data[at : at + size], self.origin)
                 answers += found
                 done = how_many(found) + failed
+                left -= done
                 self._vain = 0 if done else min(self._vain + 1, BATCH)
+                if not left:
+                    return
                 self._unseen = 0 if done else max(self._vain - 1, 1)
                 runs = behind(runs, done)
-                if failed or not runs:
+                if failed:
                     continue
             if self._unseen:
                 self._unseen -= 1
             at, size, _, _ = runs[0]
             self._receive(data[at : at + size], now, answers)
             runs = behind(runs, 1)
+            left -= 1
 
     def _receive(self, record: bytes, now: Now, answers: list[Answers]) -> None:
         self._driver.stirred = True

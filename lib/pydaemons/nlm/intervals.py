@@ -93,9 +93,11 @@ class Disjoint(Generic[T]):
         """Claim ranges one after the other, each for an item that is not in `known` and is then, with its
         range. How many, up to the first of which one or the other cannot be."""
         done = 0
-        if len(self._firsts) <= 1 and self.size + len(items) <= LOAD:  # as `claim`, without calling it
-            starts, ends, bucket = self._bucket()
-            size = before = self.size
+        size = before = self.size
+        if len(self._firsts) <= 1 and size + len(items) <= LOAD:  # as `claim`, without calling it
+            if not before:
+                self._make_bucket()
+            starts, ends, bucket = self._starts[0], self._ends[0], self._items[0]
             for item, span in zip(items, spans, strict=True):
                 start, end = span
                 i = bisect_right(starts, start)
@@ -106,7 +108,11 @@ class Disjoint(Generic[T]):
                 bucket.insert(i, item)
                 known[item] = span
                 size += 1
-            self._settle(size)
+            self.size = size
+            if size:
+                self._firsts[0] = starts[0]
+            else:
+                self.clear()
             return size - before
         for item, span in zip(items, spans, strict=True):
             if item in known or not self.claim(*span, item):
@@ -115,22 +121,12 @@ class Disjoint(Generic[T]):
             done += 1
         return done
 
-    def _bucket(self) -> tuple[Column, Column, list[T]]:
-        """The columns of the only bucket, which may be empty until `_settle`."""
-        if not self._firsts:
-            self._firsts.append(0)
-            self._starts.append([])
-            self._ends.append([])
-            self._items.append([])
-        return self._starts[0], self._ends[0], self._items[0]
-
-    def _settle(self, size: int) -> None:
-        """So many ranges are in the only bucket now."""
-        self.size = size
-        if size:
-            self._firsts[0] = self._starts[0][0]
-        else:
-            self.clear()
+    def _make_bucket(self) -> None:
+        """The first one, empty, which no bucket may stay."""
+        self._firsts.append(0)
+        self._starts.append([])
+        self._ends.append([])
+        self._items.append([])
 
     def insert(self, start: int, end: int, item: T) -> None:
         """The same where nothing is known to be."""
@@ -155,7 +151,7 @@ class Disjoint(Generic[T]):
         """The reverse of `claim_each`. How many, up to the first item that `known` has with another range."""
         done = 0
         if len(self._firsts) == 1:  # as `remove`, without calling it
-            starts, ends, bucket = self._bucket()
+            starts, ends, bucket = self._starts[0], self._ends[0], self._items[0]
             for item, span in zip(items, spans, strict=True):
                 if known.get(item) != span:
                     break
@@ -163,7 +159,11 @@ class Disjoint(Generic[T]):
                 i = bisect_left(starts, span[0])
                 del starts[i], ends[i], bucket[i]
                 done += 1
-            self._settle(self.size - done)
+            self.size -= done
+            if self.size:
+                self._firsts[0] = starts[0]
+            else:
+                self.clear()
             return done
         for item, span in zip(items, spans, strict=True):
             if known.get(item) != span:

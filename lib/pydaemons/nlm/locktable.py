@@ -153,20 +153,23 @@ class LockTable(Generic[O]):
         if not exclusive:
             return 0
         entry = self._entries.get(file)
-        if type(entry) is not ManyLocks:
-            if len(owners) < FEW:
-                return 0
+        if type(entry) is ManyLocks:
+            taken = entry.write_each(owners, spans)
+            self._extra += taken
+        elif len(owners) < FEW:
+            return 0
+        else:
             if entry is None:
                 self._extra -= 1
             rows = (entry,) if isinstance(entry, tuple) else entry or ()
             entry = self._entries[file] = ManyLocks(rows) if rows else self._spare or ManyLocks()
             self._spare = None
-        before = len(entry)
-        taken = entry.write_each(owners, spans)
+            before = len(entry)
+            taken = entry.write_each(owners, spans)
+            self._settle(file, entry, before)
         if self._group is not None:
             for owner in owners[:taken]:
                 self._count(owner, 1)
-        self._settle(file, entry, before)
         return taken
 
     def unlock_each(self, file: bytes, owners: Sequence[O], spans: Sequence[Span]) -> int:
@@ -174,12 +177,14 @@ class LockTable(Generic[O]):
         entry = self._entries.get(file)
         if type(entry) is not ManyLocks:
             return 0
-        before = len(entry)
         freed = entry.unwrite_each(owners, spans)
+        if entry.written.size > AGAIN_FEW:
+            self._extra -= freed
+        else:
+            self._settle(file, entry, len(entry) + freed)
         if self._group is not None:
             for owner in owners[:freed]:
                 self._count(owner, -1)
-        self._settle(file, entry, before)
         return freed
 
     def test(self, file: bytes, owner: O | None, start: int, end: int, exclusive: bool) -> Holder[O] | None:

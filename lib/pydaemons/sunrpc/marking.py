@@ -158,7 +158,8 @@ def _alike(data: bytes, offset: int, stride: int) -> int:
     count = (len(data) - offset) // stride
     for at in range(offset, offset + 4):
         column = data[at : offset + count * stride : stride]
-        count = len(column) - len(column.lstrip(column[:1]))
+        if column.count(column[0]) != count:
+            count = len(column) - len(column.lstrip(column[:1]))
     return count
 
 
