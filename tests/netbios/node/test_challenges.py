@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The owner of a claimed name is asked: what it says, and what its silence means."""
 
+from dataclasses import replace
+
 import pytest
 
 from fakes.claims import claim, release, wire
 from fakes.winssite import WINS
 from pydaemons.netbios import nspacket
 from pydaemons.netbios.codes import Opcode, Rcode
+from pydaemons.netbios.node.events import Reconfigured
 
 
 def test_a_living_owner_keeps_its_name(site):
@@ -91,3 +94,27 @@ def test_a_second_address_of_the_same_host_is_added_when_the_host_says_so(site):
     assert site.found("NEW#20") == ["10.0.0.8", "10.0.0.88"]
     assert site.rcode(site.a, release("NEW#20", "10.0.0.8")) == Rcode.OK
     assert site.found("NEW#20") == ["10.0.0.88"]
+
+
+def test_a_name_that_went_to_somebody_else_during_the_challenge_stays_there(site):
+    site.ask(site.a, claim("NEW#20", "10.0.0.8"))
+    site.b.got.clear()
+    site.b.send(claim("NEW#20", "10.0.0.9"), WINS)
+    site.ether.run(0.1)
+    assert site.rcode(site.a, release("NEW#20", "10.0.0.8")) == Rcode.OK
+    third = site.ether.host("10.0.0.7", 137)
+    assert site.rcode(third, claim("NEW#20", "10.0.0.7")) == Rcode.OK
+    site.ether.run(10)
+    assert nspacket.unpack(site.b.got[-1][1]).rcode == Rcode.ACT_ERR
+    assert site.found("NEW#20") == ["10.0.0.7"]
+
+
+def test_a_name_the_server_took_for_itself_during_the_challenge_is_not_given_away(site):
+    site.ask(site.a, claim("NEW#20", "10.0.0.8"))
+    site.b.got.clear()
+    site.b.send(claim("NEW#20", "10.0.0.9"), WINS)
+    site.ether.run(0.1)
+    site.ether.tell(site.server, Reconfigured(replace(site.server.node.settings, aliases=("NEW",))))
+    site.ether.run(10)
+    assert nspacket.unpack(site.b.got[-1][1]).rcode == Rcode.ACT_ERR
+    assert site.found("NEW#20") == [WINS]

@@ -11,8 +11,11 @@ from fakes.winssite import WINS, Site
 from pydaemons.netbios import nspacket
 from pydaemons.netbios.codes import GROUP, NODE_H, Opcode, Rcode
 from pydaemons.netbios.node import winsrecord
+from pydaemons.netbios.node.events import Reconfigured, RunHook
 from pydaemons.netbios.node.settings import Settings
 from pydaemons.netbios.node.winsdb import WinsDb
+from pydaemons.netbios.node.winsrecord import Record, State
+from pydaemons.netbios.winsra import RecordKind
 from pydaemons.tunables.declare import TunableChanged
 
 
@@ -166,3 +169,45 @@ def test_a_restarted_server_knows_every_name_and_state():
     assert addresses(nspacket.unpack(host.ask(query("KEPT#20"), WINS)[0])) == ["10.0.0.8"]
     assert nspacket.unpack(host.ask(query("FREED#20"), WINS)[0]).rcode == Rcode.NAM_ERR
     assert db.find(wire("FREED#20")).state == winsrecord.State.RELEASED
+
+
+@pytest.mark.parametrize("opcode", [Opcode.REFRESH, Opcode.REFRESH_9])
+def test_a_refresh_makes_no_group_of_a_host_and_no_host_of_a_group(site, opcode):
+    group = NODE_H | GROUP
+    site.ask(site.a, claim("OFFICE#00", "10.0.0.8", flags=group))
+    assert site.rcode(site.a, claim("OFFICE#00", "10.0.0.8", opcode=opcode)) == Rcode.RFS_ERR
+    assert site.found("OFFICE#00") == ["255.255.255.255"]
+    site.ask(site.a, claim("NEW#20", "10.0.0.8"))
+    assert site.rcode(site.a, claim("NEW#20", "10.0.0.8", opcode=opcode, flags=group)) == Rcode.RFS_ERR
+    assert site.found("NEW#20") == ["10.0.0.8"]
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "224.0.0.1", "239.1.2.3", "255.255.255.255", "127.0.0.1"])
+def test_no_address_that_is_no_hosts_is_ever_asked_whether_it_has_a_name(site, address):
+    site.ask(site.a, claim("NEW#20", address))
+    site.ether.seen.clear()
+    assert site.rcode(site.b, claim("NEW#20", "10.0.0.9")) == Rcode.OK
+    assert {to.host for _, to, _ in site.ether.seen} == {WINS, "10.0.0.9"}
+    assert site.found("NEW#20") == ["10.0.0.9"]
+
+
+def test_a_host_without_an_address_as_only_a_partner_can_tell_of_gives_way(site):
+    told = Record(State.ACTIVE, NODE_H, 2**32 - 1, (), RecordKind.MULTIHOMED, b"\x0a\0\0\2", 7)
+    for flags, found in ((NODE_H, ["10.0.0.9"]), (NODE_H | GROUP, ["255.255.255.255"])):
+        site.server.node.db.keep(wire("NEW#20"), told)
+        assert site.rcode(site.b, claim("NEW#20", "10.0.0.9", flags=flags)) == Rcode.OK
+        assert site.found("NEW#20") == found
+
+
+def test_names_that_expire_just_when_the_configuration_is_read_reach_the_hook_too():
+    settings = {"wins_support": True, "dns_proxy": False, "wins_hook": ("/bin/hook",)}
+    site = Site(**settings)
+    site.ask(site.a, claim("NEW#20", "10.0.0.8", ttl=21600))
+    site.ether.run(21590)
+    site.server.other.clear()
+    site.ether.mono += 120  # nothing has ticked yet
+    site.ether.tell(site.server, Reconfigured(Settings("WINS", **settings)))
+    site.ether.run(60)
+    assert [effect.arguments[1:3] for effect in site.server.other if isinstance(effect, RunHook)] == [
+        ("delete", "NEW")
+    ]

@@ -2,11 +2,11 @@
 import pytest
 
 from fakes.claims import addresses, query, wire
-from fakes.ether import Ether, Station
+from fakes.ether import Ether, Station, interface
 from pydaemons.netbios import nspacket
 from pydaemons.netbios.codes import Opcode, Rcode
 from pydaemons.netbios.node import winsrecord
-from pydaemons.netbios.node.events import Reconfigured, StopRequested
+from pydaemons.netbios.node.events import InterfacesChanged, Reconfigured, StopRequested
 from pydaemons.netbios.node.settings import Settings, WinsServer
 
 ONE, TWO = "10.0.1.1", "10.0.2.1"
@@ -175,3 +175,59 @@ def test_we_answer_the_challenge_of_our_server():
     assert [packet.opcode for packet in answers] == [Opcode.WACK, Opcode.REGISTRATION]
     assert answers[1].rcode == Rcode.ACT_ERR
     assert registered(one) == ["10.0.0.1"]
+
+
+def test_an_address_that_went_away_while_the_server_was_dead_is_never_registered():
+    ether = Ether()
+    alpha = ether.add(client(ONE), "10.0.0.1")
+    ether.run(20)
+    alpha.addresses[:] = ["10.0.3.1"]
+    ether.tell(alpha, InterfacesChanged((interface("10.0.3.1"),)))
+    one = server(ether, ONE)
+    ether.run(3000)
+    assert registered(one) == ["10.0.3.1"]
+    assert {address for _, address in alpha.node.client.tags["*"].registered} == {b"\x0a\0\3\1"}
+
+
+def test_a_name_that_was_being_registered_when_it_was_given_up_is_released():
+    ether = Ether()
+    one = server(ether, ONE)
+    ether.run(5)
+    alpha = ether.add(client(ONE, aliases=("GAMMA",)), "10.0.0.1")  # the requests are under way, no more
+    ether.tell(alpha, Reconfigured(client(ONE)))
+    ether.run(30)
+    assert (registered(one), registered(one, "GAMMA#20")) == (["10.0.0.1"], [])
+
+
+def test_a_dead_server_is_said_once_and_so_is_its_return():
+    ether = Ether()
+    alpha = ether.add(client(ONE), "10.0.0.1")
+    ether.run(3600)
+    (line,) = [line for line in alpha.logs if "does not answer" in line]
+    assert ONE in line
+    server(ether, ONE)
+    ether.run(300)
+    assert [line for line in alpha.logs if "answers again" in line] == [f"WINS server {ONE} answers again"]
+    assert len([line for line in alpha.logs if "does not answer" in line]) == 1
+
+
+def test_who_stops_registers_nothing_any_more_whatever_happens_meanwhile():
+    ether = Ether()
+    one = server(ether, ONE)
+    other = ether.add(Settings("BETA", wins_servers=(WinsServer("*", ONE),)), "10.0.5.1")
+    alpha = ether.add(client(ONE, aliases=("BETA",)), "10.0.0.1")  # refused: it is tried again later
+    ether.run(10)
+    ether.remove(other)
+    due = alpha.node.client.tags["*"].due
+    for key in [(wire("BETA#20"), b"\x0a\0\0\1"), (wire("BETA#00"), b"\x0a\0\0\1")]:
+        assert due.at(key) is not None
+        due.set(key, ether.mono + 0.3)
+    ether.tell(alpha, StopRequested())
+    ether.run(0.1)
+    ether.tell(alpha, InterfacesChanged((interface("10.0.0.1"), interface("10.0.3.1", "net1"))))
+    ether.tell(alpha, Reconfigured(client(ONE, aliases=("GAMMA",))))
+    ether.run(20)
+    assert alpha.left
+    assert [registered(one, text) for text in ("ALPHA#20", "GAMMA#20")] == [[], []]
+    assert registered(one, "BETA#20") == ["10.0.5.1"]
+    assert not list(alpha.node.names)

@@ -7,6 +7,7 @@ from fakes.claims import addresses, claim, query, release, wire
 from fakes.winssite import WINS
 from pydaemons.netbios import name, nspacket
 from pydaemons.netbios.codes import GROUP, NODE_H, Rcode
+from pydaemons.netbios.node.winsdb import WinsDb
 
 
 def test_the_lifetime_in_an_answer_is_what_is_left_of_it(site):
@@ -65,3 +66,27 @@ def test_names_of_every_scope_are_kept_apart(site):
     assert site.found("NEW#20.two.deep") == ["10.0.0.9"]
     assert site.found("NEW#20.ONE") == Rcode.NAM_ERR
     assert site.found("NEW#20") == Rcode.NAM_ERR
+
+
+def test_the_star_looks_at_no_more_masters_than_it_answers_with(site):
+    db = site.server.node.db
+    for number in range(300):
+        site.ask(site.a, claim(f"D{number}#1b", f"10.1.{number // 250}.{number % 250}"))
+    looked = []
+    find_live = db.find_live
+    db.find_live = lambda wire, wall: looked.append(wire) or find_live(wire, wall)
+    assert len(site.found("*#1b")) == 25
+    assert len(looked) == 25
+
+
+def test_the_star_looks_at_no_master_that_is_none_any_more(site):
+    db = site.server.node.db
+    for number in range(50):
+        site.ask(site.a, claim(f"D{number}#1b", "10.1.0.1"))
+        site.ask(site.a, release(f"D{number}#1b", "10.1.0.1"))
+        site.ask(site.a, claim(f"G{number}#1b", "10.1.0.1", flags=NODE_H | GROUP))
+    assert not db.masters
+    site.ask(site.a, claim("D7#1b", "10.1.0.7"))
+    again = WinsDb()
+    again.load(dict(site.server.stored))
+    assert again.masters == db.masters == {wire("D7#1b"): None}

@@ -59,3 +59,13 @@ def test_names_are_written_down_only_by_a_server():
     stored = dict(station.stored)
     ether.host("10.0.0.9").ask(claim("X#20", "10.0.0.9"), "10.0.0.1")
     assert station.stored == stored
+
+
+def test_a_server_that_is_switched_off_gives_its_own_names_up():
+    ether = Ether()
+    station = ether.add(Settings("ALPHA", wins_support=True, dns_proxy=False), "10.0.0.1")
+    ether.run(5)
+    ether.tell(station, Reconfigured(Settings("BETA")))
+    ether.tell(station, Reconfigured(Settings("BETA", wins_support=True, dns_proxy=False)))
+    assert station.node.db.find_live(wire("ALPHA#20"), ether.now.wall) is None
+    assert station.stored == station.node.db.records

@@ -25,9 +25,9 @@ WAIT = 60
 PENDING = 1024
 """Challenges at once; further claimers of taken names hear nothing and come again."""
 
-Decided = Callable[[Claim, set[bytes], str, Now], None]
-"""The claim, the addresses the owner says it has (none: it has not the name, or is not there), and where it
-said so."""
+Decided = Callable[[Claim, Record, set[bytes], str, Now], None]
+"""The claim, the owner as it was known when it was asked, the addresses it says it has (none: it has not the
+name, or is not there), and where it said so."""
 
 
 class Challenges:
@@ -57,10 +57,10 @@ class Challenges:
                 self._tunables,
                 [member.address for member in owner.members],
                 partial(query_of, claim.wire),
-                partial(self._said, claim),
+                partial(self._said, claim, owner),
             ).begin(now)
         return nspacket.wait(claim.id, claim.wire, claim.flags, WAIT)
 
-    def _said(self, claim: Claim, packet: Packet | None, host: str, now: Now) -> None:
+    def _said(self, claim: Claim, owner: Record, packet: Packet | None, host: str, now: Now) -> None:
         del self.open[claim.wire]
-        self._decided(claim, set() if packet is None else listed_in(packet, claim.wire), host, now)
+        self._decided(claim, owner, set() if packet is None else listed_in(packet, claim.wire), host, now)

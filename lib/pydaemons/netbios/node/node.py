@@ -266,6 +266,8 @@ class Node:
         """Anything that is not a packet."""
         self._deadline_stale = True
         match event:
+            case InterfacesChanged() | Reconfigured() if self._stopping:
+                pass  # what was given up is not claimed anew
             case InterfacesChanged(interfaces):
                 gone, new = self.subnets.replace(interfaces)
                 for subnet in gone:
@@ -300,6 +302,7 @@ class Node:
                 self._stop(now)
             case ClockStepped(by):
                 self._log(Level.NOTICE, f"the clock was set by {by:+.0f} s: WINS lifetimes follow it")
+                self._service.clock_stepped(now)
             case _:
                 pass
 

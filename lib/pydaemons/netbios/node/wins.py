@@ -41,6 +41,8 @@ MEMBERS = 25
 KNOWN_SUFFIXES = frozenset(suffix for suffix, _ in MEANINGS)
 GRANTED = bytes.fromhex("ad80 0000 0001 0000 0000")
 _REFRESHES = frozenset((Opcode.REFRESH, Opcode.REFRESH_9))
+_NO_HOST = frozenset((0, 127, *range(224, 256)))
+"""First bytes of addresses that are no host's: this network, the loopback, multicast, everybody."""
 
 
 class WinsServer:
@@ -104,6 +106,8 @@ class WinsServer:
             # nmbd says RFS_ERR to a registration; a refresh is refused as RFC 1002 section 4.2.9 has it
             return claim.answer(Rcode.ACT_ERR if claim.opcode in _REFRESHES else Rcode.RFS_ERR)
         if claim.opcode in _REFRESHES and record is not None:
+            if record.group is not claim.group and not _unreachable(record):
+                return claim.answer(Rcode.RFS_ERR)  # as nmbd: else any member could have the group for itself
             if record.has(claim.address):
                 return self._grant(claim, record, "refresh", now)
             if (record.group and claim.group) or _unreachable(record):
@@ -206,10 +210,12 @@ class WinsServer:
         others = [member for member in members if master is None or not master.has(member.address)]
         return min(others or members, key=lambda member: member.expires)
 
-    def _decided(self, claim: Claim, listed: set[bytes], host: str, now: Now) -> None:
+    def _decided(self, claim: Claim, asked: Record, listed: set[bytes], host: str, now: Now) -> None:
         """The owner of a claimed name was asked: the addresses it says it has."""
         shown, claimer = name.unpack(claim.wire), claim.origin.peer.host
-        if not listed:
+        if self._has_moved(claim, asked, now):
+            answer = claim.answer(Rcode.ACT_ERR)
+        elif not listed:
             message = f"WINS: {shown} goes to {claimer}: its owner is gone"
             self._log(Level.NOTICE, message, WINS_TAKEN_OVER)
             answer = self._grant(claim, None, "add", now)
@@ -222,6 +228,13 @@ class WinsServer:
             answer = claim.answer(Rcode.ACT_ERR)
         self._emit(Reply(claim.origin, answer))
 
+    def _has_moved(self, claim: Claim, asked: Record, now: Now) -> bool:
+        """Has somebody else the name by now than who was asked?"""
+        if claim.wire in self._own:
+            return True
+        record = self.db.find_live(claim.wire, now.wall)
+        return record is not None and not any(record.has(member.address) for member in asked.members)
+
     # ---- release, expiry, administration
 
     def release(self, claim: Claim, now: Now) -> bytes:
@@ -229,6 +242,8 @@ class WinsServer:
         record = self.db.find_live(claim.wire, now.wall)
         if record is None:
             return claim.answer(Rcode.OK)
+        if claim.wire in self._own and claim.address in self.own.addresses:
+            return claim.answer(Rcode.ACT_ERR)  # we would know of it
         internet_group = _is_internet_group(claim.wire, record)
         if record.group and not internet_group and not (self.db.counting and record.has(claim.address)):
             # others may be in it: it ends when nobody refreshes it. Windows' servers, who tell each other of
@@ -291,5 +306,9 @@ def _is_internet_group(wire: bytes, record: Record | None) -> bool:
 
 
 def _unreachable(record: Record) -> bool:
-    """Addresses no owner could be asked at: the loopback network. Such a name is anybody's."""
-    return bool(record.members) and all(member.address[0] == 127 for member in record.members)
+    """Has it no address at which an owner could be asked? Such a name is anybody's. Who registers the address
+    of a multicast group, or of everybody, does not have us ask there either. (A group nobody is left in stays
+    a group; a host without an address is something only partners tell of.)"""
+    if record.group and not record.members:
+        return False
+    return all(member.address[0] in _NO_HOST for member in record.members)

@@ -89,10 +89,10 @@ class WinsClient:
         keys = {(wire, address) for wire in own for address in new_addresses}
         self._own = {**self._own, **own}
         for tag in self.tags.values():
-            gone = [key for key in tag.registered if key not in keys]
-            self._release(tag, gone)
             for key in [key for key in tag.open if key not in keys]:
                 self._exchanges.cancel(tag.open.pop(key))
+                tag.registered.setdefault(key, 0)  # the request may have been there already
+            self._release(tag, [key for key in tag.registered if key not in keys])
             known = set(tag.registered) | set(tag.open)
             for key in sorted(keys if changed else keys - known):
                 tag.due.set(key, now.mono)
@@ -128,6 +128,7 @@ class WinsClient:
             count += len(tag.registered)
             self._release(tag, list(tag.registered))
             self._forget(tag)
+            tag.due = Timers()
         return count
 
     def hosts(self) -> Iterator[str]:
@@ -189,7 +190,7 @@ class WinsClient:
         """Register and refresh what is due."""
         for tag in self.tags.values():
             for key in tag.due.due(now.mono):
-                if key not in tag.open and key[0] in self._own:
+                if key not in tag.open and key[0] in self._own and key[1] in self._addresses:
                     self._register(tag, key, now)
 
     def deadline(self) -> float | None:
@@ -229,7 +230,8 @@ class WinsClient:
             self._exchanges.extend(packet.id, float(min(max(wait, 1), 300)), now)
             return False
         tag.open.pop(key, None)
-        tag.dead_until.pop(host, None)
+        if tag.dead_until.pop(host, None) is not None:
+            self._log(Level.NOTICE, f"WINS server {host} answers again")
         shown = name.unpack(key[0])
         if packet.rcode == Rcode.OK and record is not None:
             if key not in tag.registered:
@@ -255,11 +257,13 @@ class WinsClient:
     def _fail_over(self, tag: Tag, now: Now) -> None:
         """The current server is dead: every name goes to the next one."""
         dead = tag.server
+        known = dead in tag.dead_until
         tag.dead_until[dead] = now.mono + DEAD_FOR
         alive = [server for server in tag.servers if tag.dead_until.get(server, 0.0) <= now.mono]
         tag.server = alive[0] if alive else min(tag.servers, key=lambda server: tag.dead_until[server])
         then = f"using {tag.server}" if alive else "no other is left, trying on"
-        self._log(Level.WARNING, f"WINS server {dead} does not answer; {then}")
+        if not known:
+            self._log(Level.WARNING, f"WINS server {dead} does not answer; {then}")
         for exchange in tag.open.values():
             self._exchanges.cancel(exchange)
         tag.open.clear()

@@ -17,8 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 
-from pydaemons.netbios import name
-from pydaemons.netbios.codes import Suffix
+from pydaemons.netbios.codes import GROUP
 from pydaemons.netbios.node.winsrecord import (
     HEAD,
     LOCAL,
@@ -34,6 +33,8 @@ from pydaemons.netbios.node.winsrecord import (
 from pydaemons.netbios.winsra import RecordKind
 
 REPLICA_GONE_AFTER = 86400
+MASTER = b"BL"
+"""<1b> in half-ASCII, which is the end of a label."""
 _META = 5
 """Bytes of the keys under which the highest versions of owners are kept: a zero and the owner."""
 A_SECOND = 1_000_000
@@ -59,7 +60,7 @@ class WinsDb:
         self.changed: dict[bytes, bytes | None] = {}
         """What the store must be told; emptied by whoever tells it."""
         self.masters: dict[bytes, None] = {}
-        """Names with the suffix <1b>, whatever their state, in the order they came."""
+        """Names with the suffix <1b> that a host has, or had until a moment ago, in the order they came."""
         self.highest: dict[bytes, int] = {}
         """Owner -> highest version of its records known; LOCAL -> last number given."""
         self.by_version: dict[bytes, dict[int, bytes]] = {}
@@ -80,7 +81,9 @@ class WinsDb:
         for key in [key for key in records if len(key) == _META]:
             self.highest[key[1:]] = int.from_bytes(records.pop(key), "big")
         self.records.update(records)
-        self.masters = dict.fromkeys(wire for wire in records if name.suffix_of(wire) == Suffix.DOMAIN_MASTER)
+        for wire, packed in records.items():
+            if wire[31:33] == MASTER:
+                self._note_master(wire, packed)
 
     def find(self, wire: bytes) -> Record | None:
         """The record, in any state."""
@@ -109,7 +112,14 @@ class WinsDb:
     def _put(self, wire: bytes, packed: bytes) -> None:
         self.records[wire] = packed
         self.changed[wire] = packed
-        if wire[31:33] == b"BL":  # <1b> in half-ASCII
+        if wire[31:33] == MASTER:
+            self._note_master(wire, packed)
+
+    def _note_master(self, wire: bytes, packed: bytes) -> None:
+        first, flags, _ = HEAD.unpack_from(packed)
+        if first & STATE or flags & GROUP:
+            self.masters.pop(wire, None)
+        else:
             self.masters[wire] = None
 
     def delete(self, wire: bytes) -> bool:

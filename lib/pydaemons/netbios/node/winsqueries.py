@@ -79,8 +79,10 @@ class WinsQueries:
         found: dict[bytes, None] = {}
         for master in self._db.masters:
             record = self._db.find_live(master, wall)
-            if record is not None and not record.group:
+            if record is not None:
                 found.update(dict.fromkeys(member.address for member in record.members))
+                if len(found) >= MOST_MASTERS:
+                    break
         return _pack(id_, wire, self._tunables.max_ttl, 0, list(found)[:MOST_MASTERS])
 
 

@@ -60,7 +60,8 @@ class WinsService:
                     self._db, self._exchanges, self._tunables, emit=self._emit, log=self._log
                 )
             self.server.configure(settings, [subnet.address for subnet in self._subnets.all], now)
-        else:
+        elif self.server is not None:
+            self.server.withdraw(now)
             self.server = None
         self._replicate(settings, now)
         return self.server
@@ -114,7 +115,12 @@ class WinsService:
     def store(self) -> Effect | None:
         """What changed since it was last asked, to be written down."""
         changed, self._db.changed = self._db.changed, {}
-        return StoreNames("wins", None, changed) if changed and self.server is not None else None
+        return StoreNames("wins", None, changed) if changed else None
+
+    def clock_stepped(self, now: Now) -> None:
+        """The wall clock was set: the names of others end when it says so, ours do not."""
+        if self.server is not None:
+            self.server.own.renew(now)
 
     def withdraw(self, now: Now) -> None:
         """We stop: partners are left, and our own names are free."""
