@@ -4,8 +4,11 @@ import os
 import re
 import stat
 
-from fakes.claims import claim, wire
+import pytest
+
+from fakes.claims import claim, query, wire
 from fakes.ether import EPOCH, Ether
+from fakes.shell import until
 from pydaemons.kit.log import Log
 from pydaemons.netbios.node.events import WriteBrowseList
 from pydaemons.netbios.node.lmhosts import Host
@@ -176,3 +179,84 @@ def test_a_browse_list_can_be_read_by_whomever_smbd_serves(tmp_path):
     file = tmp_path / "browse.dat"
     assert file.read_text() == "list\n"
     assert stat.S_IMODE(file.stat().st_mode) == 0o644
+
+
+def test_a_wins_dat_written_at_once_while_one_is_written_slowly_is_whole(tmp_path, monkeypatch):
+    ether = site()
+    monkeypatch.setattr(files, "now", lambda: ether.now)
+    monkeypatch.setattr(files, "PIECE", 1)
+    made = make(tmp_path, ether)
+
+    async def body() -> str:
+        ether.stations[0].node.tunables.wins_dump_interval = 0.001
+        made.begin_to_dump(asyncio.get_running_loop())
+        while not list(tmp_path.iterdir()):
+            await asyncio.sleep(0)
+        ether.stations[0].node.tunables.wins_dump_interval = 3600
+        assert ether.stations[0].node.wins.delete(wire("OTHER#00"), ether.now)
+        made.export()
+        text = (tmp_path / "wins.dat").read_text()
+        await asyncio.sleep(0.3)
+        assert [path.name for path in tmp_path.iterdir()] == ["wins.dat"]
+        return text
+
+    text = asyncio.run(body())
+    assert (tmp_path / "wins.dat").read_text() == text
+    assert text == "".join(files.wins_lines(ether.stations[0].node, ether.now.wall))
+
+
+def test_wins_dat_is_written_anew_when_a_name_changed_and_not_because_one_was_asked_for(
+    tmp_path, monkeypatch
+):
+    ether = site()
+    monkeypatch.setattr(files, "now", lambda: ether.now)
+    host, file = ether.host("10.9.9.9"), tmp_path / "wins.dat"
+    made = make(tmp_path, ether)
+
+    async def written() -> bool:
+        for _ in range(20):
+            if file.exists():
+                file.unlink()
+                return True
+            await asyncio.sleep(0.01)
+        return False
+
+    async def body() -> list[bool]:
+        ether.stations[0].node.tunables.wins_dump_interval = 0.02
+        made.begin_to_dump(asyncio.get_running_loop())
+        found = [await written()]
+        host.ask(query("CLIENT#20"), "10.0.0.1")
+        found.append(await written())
+        ether.run(4 * 86400)  # it expires: neither an answer nor another number of names
+        found.append(await written())
+        return found
+
+    assert asyncio.run(body()) == [True, False, True]
+
+
+def test_another_interval_counts_from_now_on(tmp_path, monkeypatch):
+    ether = site()
+    monkeypatch.setattr(files, "now", lambda: ether.now)
+    made = make(tmp_path, ether)
+
+    async def body() -> None:
+        tunables = ether.stations[0].node.tunables
+        tunables.wins_dump_interval = 86400
+        made.begin_to_dump(asyncio.get_running_loop())
+        tunables.wins_dump_interval = 0.01
+        made.begin_to_dump(asyncio.get_running_loop())
+        await until((tmp_path / "wins.dat").exists)
+
+    asyncio.run(body())
+
+
+def test_what_could_not_be_written_to_its_end_is_not_left_behind(tmp_path):
+    def lines():
+        yield "one\n"
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        files.write(str(tmp_path / "file"), lines())
+    with pytest.raises(OSError, match="No space"):
+        asyncio.run(files.write_slowly(str(tmp_path / "file"), lines()))
+    assert list(tmp_path.iterdir()) == []

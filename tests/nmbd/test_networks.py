@@ -143,3 +143,18 @@ def test_news_in_bursts_are_one_look(run):
         assert site.looks == looks + 1
 
     run(body)
+
+
+def test_another_interval_between_looks_counts_from_now_on(run):
+    async def body(site: Site) -> None:
+        tunables = site.configuration.tunables
+        await site.networks.open()
+        site.networks.wait_anew()
+        tunables.interfaces_reload = 86400
+        site.networks.begin()
+        looks = site.looks
+        tunables.interfaces_reload = 0.01
+        site.networks.wait_anew()
+        await until(lambda: site.looks > looks + 2)
+
+    run(body)

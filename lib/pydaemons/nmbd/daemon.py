@@ -315,5 +315,9 @@ class PynmbdDaemon(Daemon):
         tunables, loop = self.configuration.tunables, self._driver.loop
         if "busy_poll" in changed and isinstance(loop, PacketLoop):
             loop.linger(tunables.busy_poll / 1e6)
+        if "interfaces_reload" in changed:
+            self._networks.wait_anew()
+        if "wins_dump_interval" in changed:
+            self._files.begin_to_dump(loop)
         if "debug" in changed:
             self._shell.log.level = Level.DEBUG if tunables.debug else Level.INFO

@@ -11,8 +11,10 @@ import asyncio
 import os
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from ipaddress import IPv4Address
 from itertools import islice
+from typing import IO
 
 from pydaemons.kit.clock import now
 from pydaemons.kit.log import Log
@@ -34,22 +36,34 @@ WRITE_AGAIN = 30.0
 """Seconds until a list that could not be written is tried again."""
 
 
+@contextmanager
+def _replacing(path: str, suffix: str) -> Iterator[IO[str]]:
+    """A file beside `path` that takes its place when all is written, and goes when that cannot be."""
+    beside = f"{path}.{suffix}"
+    try:
+        with open(beside, "w", encoding="utf-8", errors="surrogateescape") as stream:
+            yield stream
+        os.rename(beside, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(beside)
+        raise
+
+
 def write(path: str, lines: Iterator[str], *, mode: int | None = None) -> None:
     """Replace a file, at once; `mode` is whom it is for, whatever the umask says."""
-    with open(f"{path}.new", "w", encoding="utf-8", errors="surrogateescape") as stream:
+    with _replacing(path, "new") as stream:
         if mode is not None:
             os.fchmod(stream.fileno(), mode)
         stream.writelines(lines)
-    os.rename(f"{path}.new", path)
 
 
 async def write_slowly(path: str, lines: Iterator[str]) -> None:
-    """Replace a file, giving way to the network between pieces."""
-    with open(f"{path}.new", "w", encoding="utf-8", errors="surrogateescape") as stream:
+    """Replace a file, giving way to the network between pieces. `write` may do so meanwhile."""
+    with _replacing(path, "part") as stream:
         while piece := list(islice(lines, PIECE)):
             stream.write("".join(piece))
             await asyncio.sleep(0.002)
-    os.rename(f"{path}.new", path)
 
 
 def take_handover(run_dir: str, log: Log) -> Handover | None:
@@ -139,7 +153,9 @@ class Files:
         self._run_dir = run_dir
         self._namelist = f"{run_dir}/namelist.debug"
         self._wins_dat = f"{state_dir}/wins.dat"
-        self._dumped: object = None
+        self._dumped = -1
+        """The revision of the database that was written last."""
+        self._dump: asyncio.TimerHandle | None = None
         self._again: asyncio.TimerHandle | None = None
         self._unwritable = ""
         self._dumping: asyncio.Task[None] | None = None
@@ -182,22 +198,26 @@ class Files:
 
     def export(self) -> str:
         """Write wins.dat now; where it is."""
+        if self._dumping is not None:
+            self._dumping.cancel()  # what it has to say is older
         self._write(self._wins_dat, wins_lines(self._node, now().wall))
         return self._wins_dat
 
     def begin_to_dump(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Write wins.dat from time to time, when names have changed."""
+        """Write wins.dat from time to time, when names have changed. Called again, the time counts from
+        then."""
 
         def dump() -> None:
-            node = self._node
-            state = (node.counts.answered, len(node.db))
+            db = self._node.db
             idle = self._dumping is None or self._dumping.done()
-            if node.wins is not None and state != self._dumped and idle:
-                self._dumped = state
+            if self._node.wins is not None and db.revision != self._dumped and idle:
+                self._dumped = db.revision
                 self._dumping = asyncio.ensure_future(self._export_slowly())
             self.begin_to_dump(loop)
 
-        loop.call_later(self._node.tunables.wins_dump_interval, dump)
+        if self._dump is not None:
+            self._dump.cancel()
+        self._dump = loop.call_later(self._node.tunables.wins_dump_interval, dump)
 
     def hand_over(self, told: Handover) -> None:
         """Tell the next process."""

@@ -41,6 +41,7 @@ class Networks:
         self._names = Listeners(driver, shell.inherited, standard_input=standardinput.name_socket())
         self._datagrams = Listeners(driver, shell.inherited, name=DATAGRAM_SERVICE)
         self._rescan: asyncio.TimerHandle | None = None
+        self._safety: asyncio.TimerHandle | None = None
         self._watch = Watch(self._moved)
         driver.loop.add_reader(self._watch.fileno(), self._watch.look)
 
@@ -79,6 +80,12 @@ class Networks:
         self._move_sockets(found)
         self._node.handle(InterfacesChanged(found), now)
 
+    def wait_anew(self) -> None:
+        """The time between looks was changed: it counts from now."""
+        if self._safety is not None:
+            self._safety.cancel()
+            self._later()
+
     def _move_sockets(self, found: tuple[Interface, ...]) -> None:
         wildcard = self._configuration.smb.wildcard
         try:
@@ -105,4 +112,4 @@ class Networks:
             self._scan_and_settle()
             self._later()
 
-        self._driver.loop.call_later(self._configuration.tunables.interfaces_reload, scan)
+        self._safety = self._driver.loop.call_later(self._configuration.tunables.interfaces_reload, scan)

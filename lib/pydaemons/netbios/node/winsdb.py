@@ -58,7 +58,9 @@ class WinsDb:
         self.records: dict[bytes, bytes] = {}
         """Never replaced: the packet path keeps it."""
         self.changed: dict[bytes, bytes | None] = {}
-        """What the store must be told; emptied by whoever tells it."""
+        """What the store must be told (see take_changed)."""
+        self.revision = 0
+        """Counts how often it was."""
         self.masters: dict[bytes, None] = {}
         """Names with the suffix <1b> that a host has, or had until a moment ago, in the order they came."""
         self.highest: dict[bytes, int] = {}
@@ -121,6 +123,14 @@ class WinsDb:
             self.masters.pop(wire, None)
         else:
             self.masters[wire] = None
+
+    def take_changed(self) -> dict[bytes, bytes | None]:
+        """What changed since this was last asked."""
+        changed = self.changed
+        if changed:
+            self.changed = {}
+            self.revision += 1
+        return changed
 
     def delete(self, wire: bytes) -> bool:
         """Forget a name at once."""

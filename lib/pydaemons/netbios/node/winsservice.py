@@ -114,7 +114,7 @@ class WinsService:
 
     def store(self) -> Effect | None:
         """What changed since it was last asked, to be written down."""
-        changed, self._db.changed = self._db.changed, {}
+        changed = self._db.take_changed()
         return StoreNames("wins", None, changed) if changed else None
 
     def clock_stepped(self, now: Now) -> None:
