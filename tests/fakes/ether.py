@@ -106,6 +106,12 @@ class Ether:
         station.node.handle(event, self.now)
         self._drain(station)
 
+    def tune(self, station: Station, key: str, text: str) -> None:
+        """Set a tunable as the shell does."""
+        changed = station.node.tunables.set(key, text, "test")
+        assert changed is not None
+        self.tell(station, changed)
+
     def carry(self, data: bytes, source: Address, to: Address) -> None:
         self.seen.append((source, to, data))
         if self.dice.random() < self.loss:

@@ -92,3 +92,13 @@ def test_who_stops_takes_its_names_out_of_the_lists():
     net.run(3600)
     assert alpha.left
     assert len(frames(net, HostAnnouncement)) == 2
+
+
+def test_a_shorter_pause_holds_from_the_moment_it_is_set():
+    net = Net()
+    alpha = station(net, "ALPHA", "10.0.0.1")
+    net.run(3 * 3600)
+    net.tune(alpha, "announce_interval", "20")
+    net.seen.clear()
+    net.run(21)
+    assert len(frames(net, Master)) == len(frames(net, DomainAnnouncement)) == 1

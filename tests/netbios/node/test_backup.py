@@ -131,3 +131,12 @@ def test_a_host_that_may_be_master_no_longer_keeps_no_copy_either():
     assert not place(site.beta).backup.is_one
     assert len(site.asked) == asked
     assert site.known(site.beta) == {"GRP", "ALPHA", "BETA"}, "and the copy is gone with its age"
+
+
+def test_a_shorter_interval_holds_from_the_moment_it_is_set():
+    site = Site()
+    site.promote()
+    assert len(site.asked) == 1
+    site.net.tune(site.beta, "browse_sync_interval", "30")
+    site.net.run(31)
+    assert len(site.asked) == 2

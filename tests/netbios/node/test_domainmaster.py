@@ -228,3 +228,13 @@ def test_a_domain_master_far_away_is_found_when_wins_is_a_third_host():
     refused = lmb.node.counts.refused
     assert forger.ask(nspacket.answer(0, 4711, wire("GRP#1b"), bytes(6), ttl=1), "10.0.1.1") == []
     assert lmb.node.counts.refused == refused + 1, "an answer nobody asked for"
+
+
+def test_shorter_intervals_hold_from_the_moment_they_are_set():
+    net, dmb, lmb, asked = domain()
+    net.run(300)
+    del asked[:]
+    for each in (dmb, lmb):
+        net.tune(each, "browse_sync_interval", "60")
+    net.run(62)
+    assert {each.host for each in asked} == {"10.0.1.1", "10.0.9.1"}

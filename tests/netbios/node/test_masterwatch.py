@@ -73,3 +73,15 @@ def test_a_master_does_not_look_for_itself(site):
     net.remove(beta)
     net.run(600)
     assert asked(net) == []
+
+
+def test_a_shorter_pause_holds_from_the_moment_it_is_set(site):
+    net, _, beta = site
+    net.tune(beta, "master_check", "3600")
+    net.run(60)
+    net.seen.clear()
+    net.run(600)
+    assert asked(net) == []
+    net.tune(beta, "master_check", "10")
+    net.run(12)
+    assert asked(net) == ["10.0.0.1"]

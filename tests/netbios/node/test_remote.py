@@ -96,3 +96,29 @@ def test_lm_announce_yes_needs_nobody_and_no_hears_nobody():
     net.run(10)
     assert {each.frame.name for each in frames(net, LanmanAnnouncement)} >= {b"YES"}
     assert b"NO" not in {each.frame.name for each in frames(net, LanmanAnnouncement)}
+
+
+def test_lm_interval_can_be_set_to_none_and_back():
+    net = Net()
+    alpha = station(net, "ALPHA", "10.0.0.1", lm_announce=True)
+    net.run(100)
+    net.tune(alpha, "lm_interval", "0")
+    net.seen.clear()
+    net.run(300)
+    assert frames(net, LanmanAnnouncement) == []
+    net.tune(alpha, "lm_interval", "3600")
+    net.run(600)
+    assert [each.frame.period for each in frames(net, LanmanAnnouncement)] == [3600]
+    net.tune(alpha, "lm_interval", "30")
+    net.run(31)
+    assert [each.frame.period for each in frames(net, LanmanAnnouncement)] == [3600, 30]
+
+
+def test_who_stops_is_not_announced_again_whatever_is_tuned():
+    net = Net()
+    alpha = station(net, "ALPHA", "10.0.0.1", lm_announce=True)
+    net.run(100)
+    net.tell(alpha, StopRequested())
+    net.tune(alpha, "lm_interval", "30")
+    net.run(100)
+    assert frames(net, LanmanAnnouncement)[-1].frame.type == 0

@@ -864,3 +864,16 @@ def test_a_server_with_its_database_takes_no_names_of_its_own_from_partners():
     client, say = associated(site)
     say(winsra.pack(winsra.replication(Command.UPDATE, 0, (Owner(packed(A), 1 << 60),))))
     assert winsra.unpack(client.got[-1]).kind == Kind.STOP
+
+
+def test_a_shorter_pull_interval_holds_from_the_moment_it_is_set():
+    site = Site((A, (B,)), (B, (Partner(A, pull=False),)))
+    server = site.stations[A]
+    site.ether.tune(server, "wins_pull_interval", "864000")
+    site.ether.run(1900)  # the last pull of the old rhythm
+    pulled = server.node.replication.peers[B].pulled_at
+    site.ether.run(3600)
+    assert server.node.replication.peers[B].pulled_at == pulled
+    site.ether.tune(server, "wins_pull_interval", "60")
+    site.ether.run(61)
+    assert server.node.replication.peers[B].pulled_at > pulled + 3600

@@ -16,7 +16,6 @@ from pydaemons.netbios.node.settings import Settings
 from pydaemons.netbios.node.winsdb import WinsDb
 from pydaemons.netbios.node.winsrecord import Record, State
 from pydaemons.netbios.winsra import RecordKind
-from pydaemons.tunables.declare import TunableChanged
 
 
 def test_a_new_name_is_granted_found_and_released(site):
@@ -129,8 +128,7 @@ def test_names_that_clients_trust_blindly_are_refused(site, text):
 
 
 def test_refused_names_can_be_allowed(site):
-    site.server.node.tunables.set("refused_names", "", "test")
-    site.ether.tell(site.server, TunableChanged("net.netbios.refused_names", (), ()))
+    site.ether.tune(site.server, "refused_names", "")
     assert site.rcode(site.a, claim("WPAD#00", "10.0.0.8")) == Rcode.OK
 
 

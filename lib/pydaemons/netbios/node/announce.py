@@ -53,6 +53,11 @@ class Schedule:
         """Announce no more."""
         self._at = None
 
+    def hasten(self, at: float) -> None:
+        """Announce no later than at `at`, if at all."""
+        if self._at is not None:
+            self._at = min(self._at, at)
+
     def due(self, now: Now, longest: float) -> bool:
         """Is it time? If so `period` is set and the next time is known."""
         if self._at is None or now.mono < self._at:
@@ -95,6 +100,12 @@ class Announcer:
         """Announce the group at `at`, if we do at all."""
         if self._group.deadline() is not None:
             self._group.hurry(at)
+
+    def retune(self, now: Now) -> None:
+        """Tunables changed: no pause is longer than it would be now."""
+        at = now.mono + self._ground.tunables.announce_interval
+        self._hosts.hasten(at)
+        self._group.hasten(at)
 
     def tick(self, now: Now, type_: int) -> None:
         """What is due; `type_` is what we are here now."""

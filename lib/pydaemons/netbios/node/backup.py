@@ -89,6 +89,11 @@ class Backup:
         elif not self.is_one or now.mono - self._had >= LIFETIMES * self._interval:
             self.end(now)
 
+    def retune(self, now: Now) -> None:
+        """Tunables changed: no pause is longer than it would be now."""
+        if self._at is not None:
+            self._at = min(self._at, now.mono + self._interval)
+
     def tick(self, now: Now) -> None:
         """Fetch when it is due."""
         if self._at is None or now.mono < self._at:

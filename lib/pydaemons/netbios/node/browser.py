@@ -94,6 +94,13 @@ class Browser:
         self._dirty = True
         self._tell_office(now)
 
+    def retune(self, now: Now) -> None:
+        """Tunables changed."""
+        for place in self.places.values():
+            place.retune(now)
+        self.domain.retune(now)
+        self.lanman.retune(now)
+
     def wanted(self, subnet: Subnet) -> tuple[OwnName, ...]:
         """The names our office on a network needs."""
         place = self.places.get(subnet)

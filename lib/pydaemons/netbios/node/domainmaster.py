@@ -144,6 +144,15 @@ class DomainMaster:
         known.name, known.heard = shown, now.mono
         return True
 
+    def retune(self, now: Now) -> None:
+        """Tunables changed: no pause is longer than it would be now."""
+        latest = now.mono + self._ground.tunables.browse_sync_interval
+        for master in self.masters.values():
+            master.fetch_at = min(master.fetch_at, latest)
+        report_at = self._timers.at(Due.REPORT)
+        if report_at is not None:
+            self._timers.set(Due.REPORT, min(report_at, latest))
+
     def tick(self, now: Now) -> None:
         """What is due."""
         interval = float(self._ground.tunables.browse_sync_interval)

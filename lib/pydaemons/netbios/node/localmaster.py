@@ -104,6 +104,11 @@ class LocalMaster:
                 self.resign(now, "local master = no")
         self.hurry(now, 1.0)
 
+    def retune(self, now: Now) -> None:
+        """Tunables changed."""
+        for part in (self._announcer, self._watch, self.backup):
+            part.retune(now)
+
     def inherit(self, now: Now) -> None:
         """The process before us was master here, and its names are ours now."""
         self.office.inherit(now)

@@ -46,6 +46,11 @@ class MasterWatch:
         """Look no more."""
         self._at = None
 
+    def retune(self, now: Now) -> None:
+        """Tunables changed: no pause is longer than it would be now."""
+        if self._at is not None:
+            self._at = min(self._at, now.mono + self._ground.tunables.master_check * SPREAD[1])
+
     def tick(self, now: Now) -> None:
         """Is it time?"""
         if self._at is None or now.mono < self._at:

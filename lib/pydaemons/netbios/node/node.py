@@ -284,6 +284,9 @@ class Node:
                 self._configure(now)
             case TunableChanged():
                 self._retune()
+                if not self._stopping:
+                    self._service.retune(now)
+                    self.browser.retune(now)
             case AccountFound():
                 self.logons.found(event)
             case Resolved(key, addresses) if key == CONTROLLER:
@@ -356,8 +359,6 @@ class Node:
         tunables = self.tunables
         self.names.ttl = self._answers.ttl = tunables.max_ttl
         self._denying = not self.settings.dns_proxy
-        if self.wins is not None:
-            self.wins.retune()
         self._sources.retune(self.settings, tunables, servers=self.client.hosts())
         self._names_changed()
 

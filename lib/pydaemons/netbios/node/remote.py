@@ -92,6 +92,15 @@ class Lanman:
         """The settings changed."""
         self._at = now.mono if self._wanted() else None
 
+    def retune(self, now: Now) -> None:
+        """Tunables changed: no pause is longer than it would be now, and none is for ever any more."""
+        if not self._wanted():
+            self._at = None
+        elif self._at is None:
+            self._at = now.mono
+        else:
+            self._at = min(self._at, now.mono + self._ground.tunables.lm_interval)
+
     def hear(self, now: Now) -> None:
         """A LAN Manager host spoke."""
         self.heard = True

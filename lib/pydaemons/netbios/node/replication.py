@@ -155,6 +155,17 @@ class Replication:
 
     # ---- time
 
+    def retune(self, now: Now) -> None:
+        """Tunables changed: no pause is longer than it would be now."""
+        tunables = self._tunables
+        for key, pause in [
+            ("inform", tunables.wins_push_delay),
+            *((host, tunables.wins_pull_interval) for host in self.peers),
+        ]:
+            at = self._timers.at(key)
+            if at is not None:
+                self._timers.set(key, min(at, now.mono + pause))
+
     def look(self, now: Now) -> None:
         """Something may have changed: partners are told after a while."""
         if self.db.highest.get(LOCAL, 0) != self._told and "inform" not in self._timers:

@@ -117,6 +117,13 @@ class WinsService:
         changed = self._db.take_changed()
         return StoreNames("wins", None, changed) if changed else None
 
+    def retune(self, now: Now) -> None:
+        """Tunables changed."""
+        if self.server is not None:
+            self.server.retune()
+        if self.replication is not None:
+            self.replication.retune(now)
+
     def clock_stepped(self, now: Now) -> None:
         """The wall clock was set: the names of others end when it says so, ours do not."""
         if self.server is not None:
