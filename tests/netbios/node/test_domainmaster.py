@@ -238,3 +238,12 @@ def test_shorter_intervals_hold_from_the_moment_they_are_set():
         net.tune(each, "browse_sync_interval", "60")
     net.run(62)
     assert {each.host for each in asked} == {"10.0.1.1", "10.0.9.1"}
+
+
+def test_masters_that_report_at_the_usual_pace_are_kept_by_a_domain_master_with_a_faster_one():
+    net, dmb, _, _ = domain()
+    net.tune(dmb, "browse_sync_interval", "30")
+    net.run(60)
+    for _ in range(20):
+        net.run(90)
+        assert [each.name for each in dmb.node.browser.domain.masters.values()] == ["LMB"]

@@ -34,8 +34,10 @@ FIRST_FETCH = (1.0, 3.0)
 REPORT_AGAIN = 60.0
 """Seconds until a domain master that was not found is looked for again; then ever more, up to the usual
 pause."""
+REPORTS = 900.0
+"""Seconds between the reports of local masters as [MS-BRWS] and nmbd have them, whatever our own pause is."""
 GRACE = 120.0
-"""Seconds beyond the usual pause before a silent master is forgotten."""
+"""Seconds beyond that before a silent master is forgotten."""
 MOST_MASTERS = 256
 OTHERS_AGAIN, OTHERS_EVERY = 60.0, 900.0
 """Seconds until WINS is asked anew for all domain masters, at first and in the long run."""
@@ -157,7 +159,7 @@ class DomainMaster:
         """What is due."""
         interval = float(self._ground.tunables.browse_sync_interval)
         for host, master in list(self.masters.items()):
-            if master.heard + interval + GRACE <= now.mono:
+            if self._forgotten_at(master) <= now.mono:
                 del self.masters[host]
             elif master.fetch_at <= now.mono:
                 master.fetch_at = now.mono + interval
@@ -176,10 +178,12 @@ class DomainMaster:
 
     def deadline(self) -> float | None:
         """When `tick` is wanted."""
-        interval = float(self._ground.tunables.browse_sync_interval)
-        times = [min(each.fetch_at, each.heard + interval + GRACE) for each in self.masters.values()]
+        times = [min(each.fetch_at, self._forgotten_at(each)) for each in self.masters.values()]
         due = self._timers.deadline()
         return min(times if due is None else [*times, due], default=None)
+
+    def _forgotten_at(self, master: Master) -> float:
+        return master.heard + max(REPORTS, self._ground.tunables.browse_sync_interval) + GRACE
 
     # ---- as a local master
 
