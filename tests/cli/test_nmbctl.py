@@ -140,7 +140,7 @@ def test_a_wins_dat_goes_out_and_comes_in(served, capsys, tmp_path):
     assert run(served, "wins", "import", str(file)) == 0
     out = capsys.readouterr().out
     assert "imported 2500" in out
-    assert "problems: wins.dat" in out
+    assert f"problems: {file}:2502: " in out
     copy = tmp_path / "copy.dat"
     assert run(served, "wins", "export", str(copy)) == 0
     assert set(lines) <= set(copy.read_text().splitlines())
@@ -248,3 +248,20 @@ def test_replication_is_shown_and_steered(served, capsys):
     served.node.db.raise_version(b"\x0a\0\0\2", 7)
     assert run(served, "wins", "forget", "10.0.0.2") == 0
     assert served.node.db.highest == before
+
+
+@pytest.mark.parametrize("pause", ["0", "-1", "nan", "inf", "never"])
+def test_top_wants_a_pause_that_is_one(served, capsys, pause):
+    with pytest.raises(SystemExit) as left:
+        run(served, "top", "-n", "2", "-d", pause)
+    assert left.value.code == 2
+    assert "seconds" in capsys.readouterr().err
+
+
+def test_a_wins_dat_on_standard_output_is_that_and_nothing_else(served, capsys):
+    assert run(served, "wins", "export", "-") == 0
+    text = capsys.readouterr().out
+    assert text.startswith("VERSION 1 0\n")
+    assert winsdat.parse(text, "it")[1] == []
+    assert run(served, "--json", "wins", "export", "-") == 0
+    assert capsys.readouterr().out == text

@@ -20,6 +20,9 @@ class Daemon:
         station(self.net, "BETA", "10.0.0.2", local_master=False)
         self.net.run(60)
 
+    def hear(self, packets: int) -> None:
+        self.node.counts.packets += packets
+
     def call(self, method: str, **arguments):
         verb = {
             "Browse": "browse",
@@ -113,3 +116,12 @@ def test_a_picture_fits_its_terminal(daemon):
 )
 def test_spans_have_their_two_largest_units(seconds, shown):
     assert span(seconds) == shown
+
+
+def test_rates_are_by_the_time_that_passed_and_not_by_the_pause_asked_for(daemon, capsys, monkeypatch):
+    clock = iter((0.0, 4.0))
+    monkeypatch.setattr(nmbctl_browse.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(nmbctl_browse.time, "sleep", lambda pause: daemon.hear(8))
+    nmbctl_browse.top(daemon, words(count=2, json=True, interval=1.0))
+    _, second = map(json.loads, capsys.readouterr().out.splitlines())
+    assert second["rates"]["packets"] == 2.0

@@ -145,3 +145,11 @@ def test_with_a_status_each_host_found_has_its_own(served, capsys):
     assert ask(served, "--json", "-U", "127.0.0.1", "-S", "alpha") == 0
     (row,) = json.loads(capsys.readouterr().out)
     assert [each["address"] for each in row["status"]] == ["127.1.0.1"]
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "-1", "many"])
+def test_a_port_that_is_none_is_wrong_usage(capsys, port):
+    with pytest.raises(SystemExit) as left:
+        main(["-p", port, "-U", "127.0.0.1", "ALPHA"])
+    assert left.value.code == 2
+    assert "no port" in capsys.readouterr().err

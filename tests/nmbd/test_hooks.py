@@ -59,3 +59,8 @@ def test_calls_that_pile_up_are_dropped_and_counted(capfd, monkeypatch):
         return dropped
 
     assert asyncio.run(body()) == 5
+
+
+def test_a_program_that_fails_for_every_name_does_not_fill_the_log(capfd):
+    run([("/bin/false", "add", f"N{number}") for number in range(60)])
+    assert capfd.readouterr().err.count("exit status 1") <= 11

@@ -10,6 +10,7 @@ import pytest
 from pydaemons.engine.protocol import Address, Now
 from pydaemons.kit.log import Log
 from pydaemons.netbios.node.events import DATAGRAM_KIND, NAME_KIND, Awaited, LocalPacket
+from pydaemons.nmbd import localpackets
 from pydaemons.nmbd.localpackets import LocalPackets, Wish, pack_packet, pack_wish, unpack_packet
 
 NOW = Now(1.0, 1_700_000_000.0)
@@ -140,5 +141,20 @@ def test_beyond_the_limit_who_waits_longest_goes(tmp_path):
             await reader.readexactly(1)
         assert await readers[0][0].read() == b""
         await until(lambda: told[-1] == Awaited(frozenset({1, 2})))
+
+    serving(tmp_path, body)
+
+
+def test_programs_that_say_nothing_count_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(localpackets, "PATIENCE", 1000.0)
+
+    async def body(packets, path, told):
+        packets.limit = 3
+        silent = [await connect(path, b"") for _ in range(5)]
+        for reader, _ in silent[:2]:
+            assert await reader.read() == b""
+        reader, _ = await connect(path, pack_wish(Wish(NAME_KIND, 7, "")))
+        assert await reader.readexactly(1) == b"\0"
+        assert await silent[2][0].read() == b""
 
     serving(tmp_path, body)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,13 +18,14 @@ from typing import Any, NoReturn
 import pydaemons
 from pydaemons.cli import nmbctl_browse, nmbctl_partners
 from pydaemons.cli.metrics import Metrics
-from pydaemons.cli.shared import json_option, run_program, snake_case, socket_option, unanswered
+from pydaemons.cli.shared import json_option, port, run_program, snake_case, socket_option, unanswered
 from pydaemons.cli.tables import Column, render, style_of
 from pydaemons.kit.controlclient import CallError, ControlClient, NotRunningError
 
 SOCKET = "/run/pynmbd/control"
 INTERFACE = "org.pydaemons.nmbd"
 COMMON = "org.pydaemons.Daemon"
+LONGEST_PAUSE = 86400
 LINES = 1000
 """Lines of a wins.dat sent at once."""
 
@@ -146,10 +148,16 @@ def _wins_import(daemon: ControlClient, arguments: Arguments) -> Any:
         text = "\n".join([head, *lines[start : start + LINES]])
         answer = daemon.call("WinsImport", text=text.encode("utf-8", "replace").decode())
         total += answer["imported"]
-        problems += answer["problems"]
+        problems += [_in_file(problem, arguments.file, start) for problem in answer["problems"]]
         if start == 0 and not total and problems:
             raise RefusedError(problems[0])
     return {"imported": total, "problems": problems}
+
+
+def _in_file(problem: str, file: str, before: int) -> str:
+    """What is wrong with a line of a piece, by its place in the whole file."""
+    found = re.match(r"wins\.dat:(\d+)(?=: )", problem)
+    return problem if found is None else f"{file}:{int(found[1]) + before}{problem[found.end() :]}"
 
 
 def _wins_export(daemon: ControlClient, arguments: Arguments) -> Any:
@@ -159,9 +167,9 @@ def _wins_export(daemon: ControlClient, arguments: Arguments) -> Any:
             text = stream.read()
         if arguments.file == "-":
             sys.stdout.write(text)
-        else:
-            with open(arguments.file, "w", encoding="utf-8") as stream:
-                stream.write(text)
+            return None
+        with open(arguments.file, "w", encoding="utf-8") as stream:
+            stream.write(text)
         file = arguments.file
     return {"file": file}
 
@@ -355,7 +363,7 @@ def _take_packet(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("kind", choices=("nmb", "dgram"), help="name service or datagram service")
     parser.add_argument("to", metavar="ADDRESS")
     parser.add_argument("data", help="the packet in hex; - for standard input, raw")
-    parser.add_argument("--port", type=int, help="port to send it to (137 or 138)")
+    parser.add_argument("--port", type=port, help="port to send it to (137 or 138)")
 
 
 def _take_mailslot(parser: argparse.ArgumentParser) -> None:
@@ -367,10 +375,21 @@ def _take_mailslot(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--unique", action="store_true", help="as a message for one host")
 
 
+def _pause(text: str) -> float:
+    """Seconds between two looks."""
+    try:
+        pause = float(text)
+    except ValueError:
+        pause = 0.0
+    if not 0.0 < pause <= LONGEST_PAUSE:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds up to {LONGEST_PAUSE}")
+    return pause
+
+
 def _take_top(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     # pylockctl's and top(1)'s names first
-    add("-d", "--delay", "-i", "--interval", dest="interval", type=float, default=1.0, metavar="SECONDS",
+    add("-d", "--delay", "-i", "--interval", dest="interval", type=_pause, default=1.0, metavar="SECONDS",
         help="seconds between looks (1)")  # fmt: skip
     add("-n", "--iterations", "-c", "--count", dest="count", type=int, default=0, metavar="N",
         help="end after so many looks (1 unless on a terminal)")  # fmt: skip

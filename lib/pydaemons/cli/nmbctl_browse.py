@@ -58,17 +58,17 @@ def top(daemon: ControlClient, arguments: argparse.Namespace) -> Any:
     watched = sys.stdout.isatty()
     count = arguments.count or (0 if watched else 1)
     before: dict[str, int] | None = None
-    shown = 0
+    since, shown = 0.0, 0
     while True:
+        now = time.monotonic()
         seen = {
             "stats": daemon.call("Stats")["stats"],
             "elections": daemon.call("Elections"),
             "browse": _browse(daemon, None),
         }
         if before is not None:
-            seen["rates"] = {
-                key: round((seen["stats"][key] - before[key]) / arguments.interval, 1) for key in RATES
-            }
+            passed = max(now - since, 0.001)
+            seen["rates"] = {key: round((seen["stats"][key] - before[key]) / passed, 1) for key in RATES}
         if arguments.json:
             print(json.dumps(snake_case(seen), ensure_ascii=False), flush=True)
         else:
@@ -77,7 +77,7 @@ def top(daemon: ControlClient, arguments: argparse.Namespace) -> Any:
         shown += 1
         if shown == count:
             return None
-        before = seen["stats"]
+        before, since = seen["stats"], now
         time.sleep(arguments.interval)
 
 

@@ -17,7 +17,7 @@ from ipaddress import IPv4Address, IPv4Interface
 from typing import Any, NoReturn
 
 import pydaemons
-from pydaemons.cli.shared import json_option, run_program
+from pydaemons.cli.shared import json_option, port, run_program
 from pydaemons.kit.interfaces import addresses
 from pydaemons.netbios import name, nspacket
 from pydaemons.netbios.codes import (
@@ -130,7 +130,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("-f", "--flags", action="store_true", help="show the flags of answers")
     add("-T", "--translate", action="store_true", help="show host names of addresses found, by the DNS")
     add("-r", "--root-port", action="store_true", help=f"ask from port {NAME_PORT} (old hosts answer there)")
-    add("-p", "--port", type=int, default=NAME_PORT, metavar="PORT", help=f"port to ask at ({NAME_PORT})")
+    add("-p", "--port", type=port, default=NAME_PORT, metavar="PORT", help=f"port to ask at ({NAME_PORT})")
     add("--netbios-scope", default="", metavar="SCOPE", help="scope of the names")
     add("-d", "--debuglevel", metavar="LEVEL", help="accepted")
     add("-s", "--configfile", metavar="FILE", help="accepted: no configuration is needed")

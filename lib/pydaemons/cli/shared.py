@@ -63,6 +63,13 @@ def json_option(options: argparse.ArgumentParser, *, behind: bool = False) -> No
     options.add_argument("--json", action="store_true", default=default, help="print JSON")
 
 
+def port(text: str) -> int:
+    """An option's value: a port."""
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port, want 1..65535")
+    return int(text)
+
+
 def snake_case(answer: Any, *, named: Container[str] = ()) -> Any:
     """A daemon's answer with the keys that --json has in all commands: small letters, digits, underscores.
     Values stay; so do the keys below those `named`, which are names of something."""

@@ -127,10 +127,12 @@ class PynmbdDaemon(Daemon):
         db = WinsDb()
         self._store = WinsStore(f"{shell.state_dir}/wins.db")
         try:
-            db.load(self._store.open())
+            lost = db.load(self._store.open())
         except OSError as error:
             reason = f"{error.filename}: {error.strerror}" if error.filename else str(error)
             raise StartError(f"the WINS store cannot be had: {reason}") from error
+        if lost:
+            shell.log.error(f"{self._store.path}: {lost} rows are damaged and left out")
         self.node = Node(
             node_settings,
             self.configuration.tunables,

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
+from pydaemons.engine.effects import Level
 from pydaemons.kit.log import Log
 
 AT_ONCE = 8
@@ -57,7 +58,8 @@ class Hooks:
             self._log.warning(f"wins hook: {arguments[0]} took more than {PATIENCE:.0f} s and was killed")
             return
         if status:
-            self._log.warning(f"wins hook: {' '.join(arguments)}: exit status {status}")
+            message = f"wins hook: {' '.join(arguments)}: exit status {status}"
+            self._log.log(Level.WARNING, message, kind="wins hook")  # of so many names few are enough
 
     async def stop(self) -> None:
         """Give those under way a moment."""

@@ -76,7 +76,8 @@ class LocalPackets:
         self._log = log
         self._tell = tell
         self.limit = CLIENTS
-        self._wishes: dict[asyncio.StreamWriter, Wish] = {}
+        self._wishes: dict[asyncio.StreamWriter, Wish | None] = {}
+        """None: it has not said it yet."""
         self._server: asyncio.Server | None = None
 
     async def open(self) -> None:
@@ -105,7 +106,7 @@ class LocalPackets:
         """Give a packet to whom it fits."""
         data = b""
         for writer, wish in list(self._wishes.items()):
-            if not wish.fits(packet):
+            if wish is None or not wish.fits(packet):
                 continue
             if writer.transport.get_write_buffer_size() > UNREAD:
                 writer.transport.abort()
@@ -114,13 +115,16 @@ class LocalPackets:
             writer.write(data)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while len(self._wishes) >= self.limit:
+            oldest = next(iter(self._wishes))
+            del self._wishes[oldest]
+            oldest.transport.abort()
+        self._wishes[writer] = None
         try:
             async with asyncio.timeout(PATIENCE):
                 wish = await _read_wish(reader)
-            while len(self._wishes) >= self.limit:
-                oldest = next(iter(self._wishes))
-                del self._wishes[oldest]
-                oldest.transport.abort()
+            if writer not in self._wishes:
+                return  # it had to make room meanwhile
             self._wishes[writer] = wish
             self._told()
             writer.write(b"\0")
@@ -133,7 +137,8 @@ class LocalPackets:
             writer.close()
 
     def _told(self) -> None:
-        self._tell(Awaited(frozenset(wish.id for wish in self._wishes.values() if wish.kind == NAME_KIND)))
+        wishes = [wish for wish in self._wishes.values() if wish is not None]
+        self._tell(Awaited(frozenset(wish.id for wish in wishes if wish.kind == NAME_KIND)))
 
 
 async def _read_wish(reader: asyncio.StreamReader) -> Wish:

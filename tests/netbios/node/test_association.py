@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 import random
+from itertools import count
 
 import pytest
 
@@ -18,7 +19,7 @@ class Board:
 
     def __init__(self) -> None:
         self.effects: list[Effect] = []
-        self.links = Links(entropy=random.Random(1), emit=self.effects.append)
+        self.links = Links(count(-1, -1), entropy=random.Random(1), emit=self.effects.append)
 
     def accept(self, id_: int, host: str = HOST) -> Link:
         self.links.accept(id_, host)

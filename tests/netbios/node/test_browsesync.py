@@ -101,3 +101,10 @@ def test_a_fetch_that_never_ends_does_not_hold_up_the_others():
         ask(net, alpha, f"10.0.5.{number}")
     net.run(LOST_AFTER + 10)
     assert [each.host for each in alpha.other] == ["10.0.5.2"]
+
+
+def test_the_failures_of_ever_new_hosts_are_said_for_ever():
+    net, alpha = asker()
+    for number in range(MOST_WAITING + 5):
+        net.tell(alpha, ListFetched(f"10.1.{number // 250}.{number % 250}", "GRP", error="no"))
+    assert len([line for line in alpha.logs if "does not give its list" in line]) == MOST_WAITING + 5

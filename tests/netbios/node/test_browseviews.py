@@ -4,7 +4,8 @@ import json
 from fakes.browsing import Net, serve_lists, station
 from fakes.ether import Station
 from pydaemons.netbios.node import views
-from pydaemons.netbios.node.browseviews import PAGE, VERBS, roles
+from pydaemons.netbios.node.asked import PAGE
+from pydaemons.netbios.node.browseviews import VERBS, roles
 from pydaemons.netbios.node.settings import WinsServer
 
 

@@ -4,7 +4,7 @@ from fakes.ether import Ether
 from pydaemons.netbios import nspacket
 from pydaemons.netbios.codes import Rcode
 from pydaemons.netbios.node.events import Resolve, Resolved
-from pydaemons.netbios.node.proxy import MOST_AWAITED
+from pydaemons.netbios.node.proxy import FOUND_FOR, KNOWN_FOR, MOST_AWAITED
 from pydaemons.netbios.node.settings import Settings, WinsServer
 
 
@@ -100,3 +100,32 @@ def test_a_wins_server_is_its_own_proxy():
     asker = ether.host("10.0.0.9")
     (answer,) = asker.ask(query("FAR#20", broadcast=True), "10.0.0.255")
     assert addresses(nspacket.unpack(answer)) == ["10.0.7.7"]
+
+
+def test_a_proxy_answers_for_hosts_alone_and_for_addresses_they_still_have():
+    ether = Ether()
+    server = ether.add(Settings("WINS", wins_support=True, wins_proxy=True), "10.0.0.1")
+    far = ether.host("10.0.7.7", 137)
+    for text in ("FAR#1b", "FAR#20"):
+        far.ask(claim(text, "10.0.7.7"), "10.0.0.1")
+    asker = ether.host("10.0.0.9")
+    assert asker.ask(query("FAR#1b", broadcast=True), "10.0.0.255") == []
+    record = server.node.db.find(wire("FAR#20"))
+    (member,) = record.members
+    gone = member._replace(address=b"\n\0\7\6", expires=int(ether.now.wall) - 1)
+    server.node.db.keep(wire("FAR#20"), record._replace(members=(gone, member)))
+    (answer,) = asker.ask(query("FAR#20", broadcast=True), "10.0.0.255")
+    assert addresses(nspacket.unpack(answer)) == ["10.0.7.7"]
+
+
+def test_what_is_told_of_others_lasts_no_longer_than_it_is_believed_here():
+    dns = Dns()
+    dns.client.ask(query("WWW#20"), "10.0.0.1", 0.1)
+    dns.resolve("WWW#20", b"\n\0\0\x50")
+    assert nspacket.unpack(dns.client.got[0][1]).answers[0].ttl == KNOWN_FOR
+    ether = Ether()
+    ether.add(Settings("WINS", wins_support=True, dns_proxy=False), "10.0.1.1")
+    ether.add(Settings("PROXY", wins_proxy=True, wins_servers=(WinsServer("*", "10.0.1.1"),)), "10.0.0.1")
+    ether.host("10.0.7.7", 137).ask(claim("FAR#20", "10.0.7.7"), "10.0.1.1")
+    (answer,) = ether.host("10.0.0.9").ask(query("FAR#20", broadcast=True), "10.0.0.255")
+    assert nspacket.unpack(answer).answers[0].ttl == FOUND_FOR

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 import random
+from itertools import count
 
 import pytest
 
@@ -36,7 +37,7 @@ class Puller:
         self.failed: list[str] = []
         self.settled = 0
         self.exchanges = Exchanges(random.Random(1))
-        self.links = Links(entropy=random.Random(1), emit=self.effects.append)
+        self.links = Links(count(-1, -1), entropy=random.Random(1), emit=self.effects.append)
         self.owners = Owners(self.db, self.tunables)
         self.jobs = Jobs(lambda link, reason: self.failed.append(reason))
         replicas = Replicas(

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from fakes.claims import claim, query, release, wire
+from fakes.claims import claim, query, release, sent, states, wire
 from fakes.ether import Ether, Station
 from pydaemons.engine.effects import Log
 from pydaemons.engine.protocol import Address, Origin, Transport
@@ -123,3 +123,16 @@ def test_what_strangers_can_make_it_log_carries_an_id_that_bounds_it():
         asker.ask(data, "10.0.0.1")
     assert len(messages) >= 5
     assert all(message.message_id for message in messages)
+
+
+def test_a_far_host_cannot_object_to_what_was_asked_of_a_network():
+    ether = Ether()
+    hosts = [ether.host(each, 137) for each in ("10.9.9.9", "10.0.0.9")]  # a WINS server hears both
+    station = ether.add(Settings("WINS", wins_support=True, dns_proxy=False), "10.0.0.1")
+    for host, state in zip(hosts, ("CLAIMING", "CONFLICT"), strict=True):
+        (_, request), *_ = sent(ether, Opcode.REGISTRATION, "WINS#20")
+        data = nspacket.pack_nb((nspacket.Nb(0, b"\n\0\0\x09"),))
+        refusal = nspacket.answer(Opcode.REGISTRATION, request.id, wire("WINS#20"), data, ttl=0, rcode=6)
+        host.send(refusal, "10.0.0.1")
+        ether.run(0.1)
+        assert states(station)["WINS<20>"] == state

@@ -159,3 +159,13 @@ def test_a_name_out_of_a_frame_can_stand_in_a_file(raw, shown):
 def test_a_comment_keeps_its_case_and_its_letters():
     assert clean_comment("Größe \n 1".encode("cp850"), "cp850") == "Größe  1"
     assert len(clean_comment(b"x" * 300, "cp850")) == 48
+
+
+def test_a_host_that_announces_no_period_stays_like_one_that_announces_the_longest():
+    """As nmbd has it; else it would come and go every few seconds."""
+    known = servers()
+    assert hear(known, "A", 0.0, period=0.0)
+    assert known.hear_group("G", type_=1, master="M", period=0.0, source="10.0.0.1", mono=0.0)
+    assert not known.expire(LONGEST_PERIOD)
+    assert known.expire(LIFETIMES * LONGEST_PERIOD)
+    assert known.groups == {}

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 import random
+from itertools import count
 
 import pytest
 
@@ -29,7 +30,7 @@ class Teller:
         tunables = NetbiosTunables()
         self.effects: list[Effect] = []
         self.failed: list[str] = []
-        self.links = Links(entropy=random.Random(1), emit=self.effects.append)
+        self.links = Links(count(-1, -1), entropy=random.Random(1), emit=self.effects.append)
         owners = Owners(self.db, tunables)
         replicas = Replicas(
             self.db,

@@ -7,9 +7,10 @@ import pytest
 from fakes.claims import claim, query, wire
 from fakes.datagrams import write_in
 from fakes.ether import Ether, Station
+from pydaemons.netbios.node.asked import PAGE
 from pydaemons.netbios.node.events import Asked
 from pydaemons.netbios.node.settings import Settings, WinsServer
-from pydaemons.netbios.node.views import PAGE, VERBS
+from pydaemons.netbios.node.views import VERBS
 
 
 def ask(ether: Ether, station: Station, verb: str, **arguments: object) -> dict[str, Any]:
@@ -138,3 +139,18 @@ def test_a_write_that_cannot_be_sent_is_refused_with_the_reason(wrong, said):
     ether.seen.clear()
     told = {"destination": "GRP#1e", "mailslot": r"\MAILSLOT\BROWSE", "data": "0102"} | wrong
     assert said in ask(ether, station, "send-mailslot", **told)["error"]
+
+
+@pytest.mark.parametrize("after", [-1, 1 << 70])
+@pytest.mark.parametrize("verb", ["wins-list", "browse"])
+def test_a_page_that_cannot_be_is_refused(verb, after):
+    ether, station = server()
+    assert "page" in ask(ether, station, verb, after=after)["error"]
+
+
+@pytest.mark.parametrize("ttl", [-1, -(10**12), 0])
+def test_a_name_with_no_time_left_is_not_added(ttl):
+    ether, station = server()
+    answer = ask(ether, station, "wins-add", name="NEW#20", addresses=["10.0.0.8"], ttl=ttl)
+    assert "at least a second" in answer["error"]
+    assert station.node.db.find(wire("NEW#20")) is None

@@ -186,3 +186,18 @@ def test_a_refresh_of_an_old_name_hides_no_newer_one():
     again.put(wire("NEWEST#20"), active(9999))
     again.put(wire("OLD#20"), active(9999))
     assert [found for _, found in again.of_owner(LOCAL, 2, 1 << 30)] == [wire("NEW#20"), wire("NEWEST#20")]
+
+
+@pytest.mark.parametrize(
+    ("key", "row"),
+    [
+        (wire("B#20"), b"rubbish!!"),
+        (wire("B#20"), b"\3" + active(9000)[1:]),
+        (b"no name", active(9000)),
+        (b"", active(9000)),
+    ],
+)
+def test_a_row_that_makes_no_sense_is_left_out_and_the_others_are_there(key, row):
+    db = WinsDb()
+    assert db.load({wire("A#20"): active(9000), key: row}) == 1
+    assert set(db.records) == {wire("A#20")}

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -42,3 +43,9 @@ def test_what_a_store_holds_is_a_record_or_a_wire_error(data: bytes):
     except WireError:
         return
     assert record.pack() == data
+
+
+@pytest.mark.parametrize("first", [0x03, 0x10, 0x40, 0x7F])
+def test_a_record_in_a_state_nobody_has_defined_is_none(first):
+    with pytest.raises(WireError):
+        winsrecord.unpack(bytes([first]) + bytes(14))

@@ -5,7 +5,7 @@ from fakes.claims import claim, wire
 from fakes.ether import Ether
 from fakes.wires import Wires
 from pydaemons.netbios import nspacket
-from pydaemons.netbios.node.events import LinkClosed, Reconfigured, StopRequested
+from pydaemons.netbios.node.events import LinkClosed, OpenLink, Reconfigured, StopRequested
 from pydaemons.netbios.node.settings import Partner, Settings
 
 
@@ -69,3 +69,16 @@ def test_a_server_that_is_switched_off_gives_its_own_names_up():
     ether.tell(station, Reconfigured(Settings("BETA", wins_support=True, dns_proxy=False)))
     assert station.node.db.find_live(wire("ALPHA#20"), ether.now.wall) is None
     assert station.stored == station.node.db.records
+
+
+def test_links_of_partners_that_came_back_are_not_taken_for_those_that_left():
+    ether = Ether()
+    Wires(ether)
+    server = Settings("ALPHA", wins_support=True, partners=(Partner("10.0.1.1"),))
+    station = ether.add(server, "10.0.0.1")
+    ether.run(1)
+    ether.tell(station, Reconfigured(replace(server, partners=())))
+    ether.tell(station, Reconfigured(server))
+    ether.run(1)
+    opened = [effect.link for effect in station.other if isinstance(effect, OpenLink)]
+    assert len(opened) == len(set(opened)) == 2

@@ -76,14 +76,15 @@ class Link:
 
 
 class Links:
-    """All of them. They are numbered by the shell, those we open by us, downwards from -1."""
+    """All of them. They are numbered by the shell, those we open by us: `numbers` gives negative ones, none
+    twice while the shell may know it."""
 
-    def __init__(self, *, entropy: Entropy, emit: Callable[[Effect], None]) -> None:
+    def __init__(self, numbers: Iterator[int], *, entropy: Entropy, emit: Callable[[Effect], None]) -> None:
         self._entropy = entropy
         self._emit = emit
         self._open: dict[int, Link] = {}
         self._timers: Timers[int] = Timers()
-        self._called = 0
+        self._numbers = numbers
 
     def __contains__(self, link: Link) -> bool:
         return link.id in self._open
@@ -105,8 +106,8 @@ class Links:
 
     def call(self, host: str, source: str, now: Now) -> Link:
         """Connect to a partner."""
-        self._called -= 1
-        link = self._open[self._called] = Link(self._called, host, ours=True, context=self._new_context())
+        id_ = next(self._numbers)
+        link = self._open[id_] = Link(id_, host, ours=True, context=self._new_context())
         self.expect(link, Phase.OPENING, now)
         self._emit(OpenLink(link.id, host, source))
         return link

@@ -125,7 +125,9 @@ class Fetches:
         ground = self._ground
         if result.error:
             self.failed += 1
-            if result.host not in self._failing and len(self._failing) < MOST_WAITING:
+            if result.host not in self._failing:
+                if len(self._failing) >= MOST_WAITING:
+                    self._failing.clear()
                 self._failing.add(result.host)
                 ground.log(
                     Level.WARNING, f"{result.host} does not give its list: {result.error}", BROWSE_SYNC_FAILED

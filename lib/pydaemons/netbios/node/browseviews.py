@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from pydaemons.engine.protocol import Now
 from pydaemons.netbios.browse import ServerType
+from pydaemons.netbios.node.asked import next_page, page_of
 from pydaemons.netbios.node.serverlist import Group, Server
 
 if TYPE_CHECKING:
     from pydaemons.netbios.node.node import Node
 
-PAGE = 1000
-"""Servers in one answer at most; the rest by asking again from where it ended."""
 SHOWN = {
     ServerType.DOMAIN_MASTER: "domain master",
     ServerType.MASTER_BROWSER: "master",
@@ -66,7 +65,7 @@ def _browse(node: Node, arguments: Mapping[str, Any], now: Now) -> dict[str, Any
     browser = node.browser
     ground = browser.ground
     wanted = str(arguments.get("group") or "").upper()
-    after = int(arguments.get("after", 0))
+    after, end = page_of(arguments)
     servers: list[dict[str, Any]] = []
     groups: list[dict[str, Any]] = []
     for place in browser.places.values():
@@ -99,11 +98,10 @@ def _browse(node: Node, arguments: Mapping[str, Any], now: Now) -> dict[str, Any
     if wanted:
         groups = [each for each in groups if each["name"] == wanted]
         servers = [each for each in servers if each["group"] == wanted]
-    end = after + PAGE
     return {
         "groups": groups if not after else [],
         "servers": servers[after:end],
-        "next": end if end < len(servers) else None,
+        "next": next_page(end, len(servers)),
     }
 
 

@@ -122,10 +122,11 @@ class Exchanges:
         for id_ in [id_ for id_, exchange in self._open.items() if exchange.source == source]:
             self.cancel(id_)
 
-    def receive(self, packet: Packet, host: str, now: Now) -> bool:
-        """An answer came in; False when nobody waits for it."""
+    def receive(self, packet: Packet, host: str, now: Now, *, far: bool = False) -> bool:
+        """An answer came in; False when nobody waits for it. What was asked of a network is answered from
+        there only, and not from afar."""
         exchange = self._open.get(packet.id)
-        if exchange is None or (not exchange.broadcast and host != exchange.to.host):
+        if exchange is None or (far if exchange.broadcast else host != exchange.to.host):
             return False
         if exchange.on_answer(packet, host, now):
             self.cancel(packet.id)

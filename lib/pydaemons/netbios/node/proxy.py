@@ -21,6 +21,9 @@ from pydaemons.netbios.nspacket import Nb
 KNOWN_FOR = 7200.0
 MISSING_FOR = 3600.0
 """Seconds a DNS answer and a DNS miss are believed (nmbd's figures)."""
+FOUND_FOR = 300.0
+UNFOUND_FOR = 60.0
+"""The same of a WINS server."""
 MOST_KNOWN = 4096
 MOST_AWAITED = 256
 """Names being looked up at once; further questions get no answer and come again."""
@@ -120,9 +123,6 @@ class DnsProxy:
 class WinsProxy:
     """Broadcast questions answered out of a WINS server's database (smb.conf: wins proxy)."""
 
-    FOUND_FOR = 300.0
-    MISSING_FOR = 60.0
-
     def __init__(
         self,
         *,
@@ -148,9 +148,9 @@ class WinsProxy:
                 wire,
                 now,
                 on_found=lambda entries, ttl, now: self._learn(
-                    wire, entries, now.mono + min(float(ttl), self.FOUND_FOR)
+                    wire, entries, now.mono + min(float(ttl), FOUND_FOR)
                 ),
-                on_missing=lambda now: self._learn(wire, (), now.mono + self.MISSING_FOR),
+                on_missing=lambda now: self._learn(wire, (), now.mono + UNFOUND_FOR),
             )
         return None
 

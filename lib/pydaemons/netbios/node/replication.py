@@ -10,7 +10,7 @@ connections carry what they ask (`association`, `telling`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from ipaddress import IPv4Address
 
@@ -74,6 +74,7 @@ class Replication:
         replicas: Replicas,
         tunables: NetbiosTunables,
         *,
+        numbers: Iterator[int],
         entropy: Entropy,
         emit: Callable[[Effect], None],
         log: Say,
@@ -85,7 +86,7 @@ class Replication:
         self.source = ""
         self._tunables = tunables
         self._log = log
-        self._links = Links(entropy=entropy, emit=emit)
+        self._links = Links(numbers, entropy=entropy, emit=emit)
         self._timers: Timers[str] = Timers()
         self._telling = Telling(db, replicas, self.owners, self._links)
         self._jobs = Jobs(self._lost)

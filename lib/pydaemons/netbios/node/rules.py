@@ -20,7 +20,7 @@ from pydaemons.netbios.node.events import NAME_CLAIMED, NAME_DEMANDED, Say
 from pydaemons.netbios.node.exchange import Exchanges
 from pydaemons.netbios.node.local import Local
 from pydaemons.netbios.node.names import Holding, NameTable
-from pydaemons.netbios.node.proxy import DnsProxy, Known, Waiting, WinsProxy
+from pydaemons.netbios.node.proxy import FOUND_FOR, KNOWN_FOR, PROXIED, DnsProxy, Known, Waiting, WinsProxy
 from pydaemons.netbios.node.query import Answers, answered_status
 from pydaemons.netbios.node.settings import Settings
 from pydaemons.netbios.node.subnet import Source, Standing, Subnet, Subnets
@@ -97,7 +97,7 @@ class Rules:
             self.counts.bad += 1
             return None
         if packet.response:
-            self._response(packet, data, origin, now)
+            self._response(packet, data, origin, now, far=source.standing is Standing.WINS)
             return None
         broadcast = packet.flags & BROADCAST != 0
         far = source.standing is Standing.WINS
@@ -126,12 +126,12 @@ class Rules:
     def answered(self, data: bytes, origin: Origin, now: Now) -> None:
         """The answer of a host that we asked ourselves, wherever it is."""
         try:
-            self._response(nspacket.unpack(data), data, origin, now)
+            self._response(nspacket.unpack(data), data, origin, now, far=True)
         except WireError:
             self.counts.bad += 1
 
-    def _response(self, packet: Packet, data: bytes, origin: Origin, now: Now) -> None:
-        if self.exchanges.receive(packet, origin.peer.host, now) or self._local.take(data, origin):
+    def _response(self, packet: Packet, data: bytes, origin: Origin, now: Now, *, far: bool) -> None:
+        if self.exchanges.receive(packet, origin.peer.host, now, far=far) or self._local.take(data, origin):
             return
         if packet.opcode == Opcode.REGISTRATION and packet.rcode == Rcode.CFT_ERR:
             self.counts.conflicts += 1
@@ -219,28 +219,34 @@ class Rules:
             return nspacket.negative_query_answer(
                 number, wire, Rcode.NAM_ERR, asked=RECURSION_DESIRED, server=True
             )
-        data = nspacket.pack_nb(known.entries)
-        return nspacket.answer(Opcode.QUERY, number, wire, data, ttl=self.tunables.max_ttl)
+        return self._told_of(number, wire, known, KNOWN_FOR)
+
+    def _told_of(self, number: int, wire: bytes, known: Known, believed: float) -> bytes:
+        """An answer about others: it shall not be believed for longer than what it rests on is here."""
+        ttl = min(int(believed), self.tunables.max_ttl)
+        return nspacket.answer(Opcode.QUERY, number, wire, nspacket.pack_nb(known.entries), ttl=ttl)
 
     def _proxied(self, wire: bytes, id_: bytes, origin: Origin, now: Now) -> bytes | None:
         if self.wins is None:
             return self._proxy.ask(wire, id_, origin, now)
-        record = self.wins.db.find_live(wire, now.wall)
+        record = self.wins.db.find_live(wire, now.wall) if name.suffix_of(wire) in PROXIED else None
         if record is None or record.group:
             return None
-        entries = tuple(nspacket.Nb(record.flags, member.address) for member in record.members)
+        entries = tuple(
+            nspacket.Nb(record.flags, member.address)
+            for member in record.members
+            if member.expires > now.wall
+        )
         return self._proxied_answer(Waiting(origin, id_), wire, Known(entries, 0.0))
 
     def _proxied_answer(self, waiting: Waiting, wire: bytes, known: Known) -> bytes | None:
         """Nothing for owners on the asker's own network: they answer for themselves."""
         subnet = self.subnets.find(waiting.origin.peer.host)
-        if subnet is None or any(nb.flags & GROUP for nb in known.entries):
+        if subnet is None or not known.entries or any(nb.flags & GROUP for nb in known.entries):
             return None
         if any(IPv4Address(nb.address) in subnet.network for nb in known.entries):
             return None
-        number = int.from_bytes(waiting.id, "big")
-        data = nspacket.pack_nb(known.entries)
-        return nspacket.answer(Opcode.QUERY, number, wire, data, ttl=self.tunables.max_ttl)
+        return self._told_of(int.from_bytes(waiting.id, "big"), wire, known, FOUND_FOR)
 
     def _claim(self, claim: Claim, source: Source, now: Now) -> bytes | None:
         """A registration or refresh by somebody else."""

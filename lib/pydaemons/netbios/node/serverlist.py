@@ -17,7 +17,7 @@ from pydaemons.netbios.browse import LONGEST_COMMENT, LONGEST_NAME, ServerType
 LIFETIMES = 3
 """Announcements that may get lost before an entry goes ([MS-BRWS] section 3.3.5.4)."""
 LONGEST_PERIOD = 3600.0
-"""Seconds; whoever announces a longer period is expected within this one."""
+"""Seconds; whoever announces a longer period, or none, is expected within this one."""
 MOST_GROUPS = 1024
 
 
@@ -122,7 +122,7 @@ class ServerList:
             self._count += 1
         before = known.shown
         known.type, known.comment, known.version = type_, comment, version
-        known.period = min(period, LONGEST_PERIOD)
+        known.period = min(period or LONGEST_PERIOD, LONGEST_PERIOD)
         known.heard, known.source = mono, source
         known.expires = mono + LIFETIMES * known.period
         return known.shown != before
@@ -147,7 +147,7 @@ class ServerList:
             known = self.groups[group] = Group(group)
         before = known.type, known.master
         known.type, known.master = type_ | ServerType.DOMAIN_ENUM, master
-        known.period = min(period, LONGEST_PERIOD)
+        known.period = min(period or LONGEST_PERIOD, LONGEST_PERIOD)
         known.heard, known.source = mono, source
         known.expires = mono + LIFETIMES * known.period
         return (known.type, known.master) != before

@@ -21,6 +21,7 @@ from pydaemons.netbios.codes import (
     node_letter,
 )
 from pydaemons.netbios.node import browseviews, winsrecord
+from pydaemons.netbios.node.asked import AskedWrongly, next_page, page_of
 from pydaemons.netbios.node.events import DATAGRAM_KIND, NAME_KIND
 from pydaemons.netbios.node.office import Role
 from pydaemons.netbios.node.winsrecord import Member, Record, State
@@ -29,13 +30,6 @@ from pydaemons.wire.errors import WireError
 if TYPE_CHECKING:
     from pydaemons.netbios.node.node import Node
     from pydaemons.netbios.node.replication import Replication
-
-PAGE = 1000
-"""Names in one answer at most; the rest by asking again from where it ended."""
-
-
-class AskedWrongly(ValueError):  # noqa: N818  # a rule said no; nothing went wrong here
-    """The arguments of a request make no sense; the text says why."""
 
 
 def answer(node: Node, verb: str, arguments: Mapping[str, Any], now: Now) -> dict[str, Any]:
@@ -206,16 +200,14 @@ def _wins_forget(node: Node, arguments: Mapping[str, Any], now: Now) -> dict[str
 def _wins_list(node: Node, arguments: Mapping[str, Any], now: Now) -> dict[str, Any]:
     """`pattern`: a shell pattern over `NAME#xx`; `after`: where the page before ended; `state`."""
     pattern = str(arguments.get("pattern", "*")).upper()
-    after = int(arguments.get("after", 0))
+    after, end = page_of(arguments)
     state = arguments.get("state")
     shown = []
-    end = after
-    for wire, packed in islice(node.db.records.items(), after, after + PAGE):
-        end += 1
+    for wire, packed in islice(node.db.records.items(), after, end):
         record = _record(node, wire, packed, now.wall)
         if fnmatchcase(record["name"].upper(), pattern) and state in (None, record["state"]):
             shown.append(record)
-    return {"names": shown, "next": end if end < len(node.db) else None}
+    return {"names": shown, "next": next_page(end, len(node.db))}
 
 
 def _wire(node: Node, arguments: Mapping[str, Any]) -> bytes:
@@ -236,8 +228,10 @@ def _wins_add(node: Node, arguments: Mapping[str, Any], now: Now) -> dict[str, A
         raise AskedWrongly("an address is no IPv4 address") from None
     if not addresses:
         raise AskedWrongly("no address given")
-    ttl = arguments.get("ttl") or node.tunables.max_wins_ttl
-    expires = min(int(now.wall) + int(ttl), 0xFFFFFFFE)
+    ttl = int(arguments.get("ttl", node.tunables.max_wins_ttl))
+    if ttl < 1:
+        raise AskedWrongly("a name lasts at least a second")
+    expires = min(int(now.wall) + ttl, 0xFFFFFFFE)
     flags = (NODE_P & NODE_MASK) | (GROUP if arguments.get("group") else 0)
     members = tuple(Member(address, expires) for address in addresses[:25])
     node.wins.add(wire, Record(State.ACTIVE, flags, expires, members), now)

@@ -27,6 +27,7 @@ from pydaemons.netbios.node.winsrecord import (
     VERSIONED,
     Record,
     State,
+    is_sound,
     kind_of,
     unpack,
 )
@@ -35,6 +36,8 @@ from pydaemons.netbios.winsra import RecordKind
 REPLICA_GONE_AFTER = 86400
 MASTER = b"BL"
 """<1b> in half-ASCII, which is the end of a label."""
+_SHORTEST = 34
+"""Bytes of a name in wire form at least."""
 _META = 5
 """Bytes of the keys under which the highest versions of owners are kept: a zero and the owner."""
 A_SECOND = 1_000_000
@@ -78,14 +81,19 @@ class WinsDb:
     def __len__(self) -> int:
         return len(self.records)
 
-    def load(self, records: dict[bytes, bytes]) -> None:
-        """Start with what the store kept."""
-        for key in [key for key in records if len(key) == _META]:
-            self.highest[key[1:]] = int.from_bytes(records.pop(key), "big")
-        self.records.update(records)
-        for wire, packed in records.items():
+    def load(self, rows: dict[bytes, bytes]) -> int:
+        """Start with what the store kept; how many rows were no records. They are left out, or every sweep
+        would stumble over them."""
+        for key in [key for key in rows if len(key) == _META]:
+            self.highest[key[1:]] = int.from_bytes(rows.pop(key), "big")
+        lost = [key for key, row in rows.items() if len(key) < _SHORTEST or not is_sound(row)]
+        for key in lost:
+            del rows[key]
+        self.records.update(rows)
+        for wire, packed in rows.items():
             if wire[31:33] == MASTER:
                 self._note_master(wire, packed)
+        return len(lost)
 
     def find(self, wire: bytes) -> Record | None:
         """The record, in any state."""

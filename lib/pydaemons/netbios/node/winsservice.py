@@ -5,6 +5,7 @@ wants it. Read WinsService.configure."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
 from typing import assert_never
 
 from pydaemons.engine.effects import Effect
@@ -44,6 +45,8 @@ class WinsService:
     ) -> None:
         self.server: WinsServer | None = None
         self.replication: Replication | None = None
+        self._numbers = count(-1, -1)
+        """Of links; the shell may still be ending those of an exchange before."""
         self._db = db
         self._subnets = subnets
         self._exchanges = exchanges
@@ -85,6 +88,7 @@ class WinsService:
                 self._db,
                 replicas,
                 self._tunables,
+                numbers=self._numbers,
                 entropy=self._entropy,
                 emit=self._emit,
                 log=self._log,
