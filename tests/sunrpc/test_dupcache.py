@@ -84,7 +84,7 @@ def test_calls_answered_together_are_found_one_by_one() -> None:
     calls = [b"xid%d and more" % number for number in range(4)]
     replies = [b"xid%d granted" % number for number in range(4)]
     cache = ReplyCache()
-    assert cache.are_new([call[:4] for call in calls], PEER)
+    assert cache.are_new([call[:4] for call in calls], b"xid0", PEER)
     data, answers = b"gap" + b"gap".join(calls), b"lead" + b"lead".join(replies)
     cache.keep_new(Kept(PEER, data, 3, 13, 16, answers, 4, 4, 100.0), b"xid3")
     for call, reply in zip(calls, replies, strict=True):
@@ -107,11 +107,11 @@ def test_calls_answered_together_are_found_one_by_one() -> None:
 def test_a_call_is_only_called_new_if_it_is() -> None:
     cache = ReplyCache()
     cache.keep(b"xid5", PEER, b"r", 0.0)
-    assert not cache.are_new([b"xid4", b"xid5"], PEER)
-    assert cache.are_new([b"xid6", b"xid7"], PEER)
+    assert not cache.are_new([b"xid4", b"xid5"], b"xid4", PEER)
+    assert cache.are_new([b"xid6", b"xid7"], b"xid6", PEER)
     cache.keep_new(Kept(PEER, b"xid6xid7", 0, 4, 4, b"rr", 0, 2, 0.0), b"xid7")
-    assert not cache.are_new([b"xid7", b"xid8"], PEER)
-    assert cache.are_new([b"xid4", b"xid8"], PEER), "below the latest, but unknown"
+    assert not cache.are_new([b"xid7", b"xid8"], b"xid7", PEER)
+    assert cache.are_new([b"xid4", b"xid8"], b"xid4", PEER), "below the latest, but unknown"
     assert cache.find(b"xid6", PEER, 0.0) == b"r"
 
 
@@ -130,7 +130,7 @@ def test_kept_one_by_one_or_together_the_newest_are_found(
         calls = [b"%04d" % (first + number) for number in range(count)]
         reply = b"%06d" % turn
         known = [call for call in calls if cache.find(call, peer, 0.0) is not None] if look else None
-        if cache.are_new(calls, peer):
+        if cache.are_new(calls, calls[0], peer):
             assert not known
             data = b"".join(calls)
             cache.keep_new(Kept(peer, data, 0, 4, 4, reply * count, 0, count, 0.0), calls[-1])
@@ -141,7 +141,7 @@ def test_kept_one_by_one_or_together_the_newest_are_found(
             newest.pop((call, peer), None)
             newest[call, peer] = reply
         for (call, whose), answer in list(newest.items())[-12:]:
-            assert not cache.are_new([call], whose)
+            assert not cache.are_new([call], call, whose)
             if look:
                 assert cache.find(call, whose, 0.0) == answer
     assert len(cache) <= 24 + 5

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pydaemons.engine.protocol import Run
-from pydaemons.sunrpc.marking import HEADER, LAST, Deframer, frame, mark
+from pydaemons.sunrpc.marking import HEADER, LAST, USUAL, Deframer, frame, mark
 from pydaemons.wire.errors import WireError
 
 LIMIT = 1000
@@ -159,3 +159,35 @@ def test_a_record_beyond_the_limit_is_refused_though_it_came_whole(read):
     read(Deframer(LIMIT), small + small)
     with pytest.raises(WireError, match=f"more than {LIMIT} bytes"):
         read(Deframer(LIMIT), small + large)
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 30), st.integers(1, 12)), min_size=1, max_size=3),
+    st.lists(st.tuples(st.integers(0, 2), st.integers(0, 400), st.integers(0, 255)), max_size=8),
+)
+def test_what_comes_in_usual_sizes_is_looked_at_all_the_same(sizes, reads):
+    """Some like those before, some with another byte somewhere, be it in a header."""
+    usual = [frame(b"x" * size) * count for size, count in sizes]
+    seasoned = Deframer(LIMIT)
+    for read in usual:
+        seasoned.cut(read)
+    for which, at, byte in reads:
+        read = bytearray(usual[which % len(usual)])
+        read[at % len(read)] = byte
+        data = bytes(read)
+        outcomes = []
+        for deframer in (seasoned, Deframer(LIMIT)):
+            try:
+                outcomes.append((standing(*deframer.cut(data)), deframer.pending))
+            except WireError as error:
+                outcomes.append(str(error))
+        assert outcomes[0] == outcomes[1]
+        if outcomes[0][1:] != (False,):
+            return  # the stream is out of step, or within a record
+
+
+def test_sizes_of_reads_without_end_cost_no_memory():
+    deframer = Deframer(1 << 16)
+    for size in range(1, 1000):
+        deframer.cut(frame(bytes(size)))
+    assert len(deframer._usual) <= USUAL

@@ -69,11 +69,12 @@ class Columns:
                 break
             plan = plan.other
         xids, cookies, starts, lengths = fields[::7], fields[2::7], fields[4::7], fields[5::7]
+        order = sorted(xids)  # they are, mostly
         if (
             fields[1::7].count(plan.head) != count
             or fields[6::7].count(plan.tail) != count
             or len(set(xids)) != count
-            or not self._cache.are_new(xids, origin.peer)
+            or not self._cache.are_new(xids, order[0], origin.peer)
         ):
             return 0
         ends = [*map(add, starts, lengths)]
@@ -93,6 +94,7 @@ class Columns:
             if not done:
                 return 0
             xids, cookies = xids[:done], cookies[:done]
+            order = sorted(xids)
         plan.procedure.calls += done
         host = lane.host
         host.calls += done
@@ -112,7 +114,7 @@ class Columns:
             at = 0
         cache = self._cache
         kept = new_kept(Kept, (origin.peer, data, at, size, stride, replies, len(ahead), done, now.mono))
-        cache.keep_new(kept, max(xids))
+        cache.keep_new(kept, order[-1])
         if origin.transport is not Transport.TCP and cache.fresh is not None:
             cache.fresh.append(kept)
         answers.append((replies, done))

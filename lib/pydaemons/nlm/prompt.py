@@ -106,7 +106,7 @@ class Prompt:
         if known is None or tail != plan.tail or end > EOF or start >= EOF:
             return None
         server, cache = self._server, self._cache
-        if not cache.are_new((xid,), origin.peer):
+        if not cache.are_new((xid,), xid, origin.peer):
             return None
         place, owner, owned = known
         if server.blocking.crowd and server.blocking.crowded(place.file):

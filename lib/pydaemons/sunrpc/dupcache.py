@@ -120,11 +120,11 @@ class ReplyCache:
         self.file()
         return len(self.new) + len(self.old) + len(self.remembered)
 
-    def are_new(self, xids: Sequence[bytes], peer: Address) -> bool:
+    def are_new(self, xids: Sequence[bytes], lowest: bytes, peer: Address) -> bool:
         """Whether no call from this peer with one of these xids can be known. It may say False of new ones;
         those of earlier processes are not looked at."""
         latest = self._latest.get(peer)
-        if latest is not None and min(xids) <= latest:
+        if latest is not None and lowest <= latest:
             self.file()
         new, old = self.new, self.old
         if not new and not old:
