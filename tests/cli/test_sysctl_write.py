@@ -32,6 +32,7 @@ def test_a_value_is_written_in_its_canonical_form_to_a_new_file(tree: SampleTree
         ("fs.sample.timeout=5 6", "'5 6' is not a whole number, want a whole number 3..20 (seconds)"),
         ("fs.sample.timeout=", "'' is not a whole number, want a whole number 3..20 (seconds)"),
         ("fs.sample.mode=loud", "'loud' is not known, want one of soft, hard"),
+        ("fs.sample.timeout=\u0663", "'\u0663' is not a whole number, want a whole number 3..20 (seconds)"),
     ],
 )
 def test_a_value_the_schema_refuses_is_an_invalid_argument_at_once(

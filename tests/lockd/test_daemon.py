@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -108,6 +109,22 @@ def test_a_port_written_to_the_tree_is_listened_on_at_once(
         }
 
     wait_for(moved, what="the new port")
+
+
+def test_a_port_that_cannot_be_had_is_not_shown_as_if_it_were(
+    running: tuple[subprocess.Popen[str], ControlClient], folder: Path
+) -> None:
+    process, control = running
+    key = folder / "tree" / "fs" / "nfs" / "nlm_tcpport"
+    before = control.call("Status")["listeners"]
+    with socket.create_server(("0.0.0.0", 0)) as other:
+        port = other.getsockname()[1]
+        key.write_text(f"{port}\n")
+        wait_for(lambda: key.read_text() == "0\n", what="the old value")
+    assert control.call("Status")["listeners"] == before
+    process.terminate()
+    said = process.communicate(timeout=30)[1]
+    assert f"fs.nfs.nlm_tcpport: tcp port {port} is held by " in said and "; still on port " in said
 
 
 def test_a_second_one_in_the_same_folder_says_that_one_is_running(

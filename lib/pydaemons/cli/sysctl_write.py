@@ -64,7 +64,7 @@ def set_key(session: Session, key: str, value: str, *, lenient: bool, known_only
         put(place, value, dry="dry-run" in session.options)
     except Refused as refused:
         if not lenient:
-            output.fail(f'setting key "{dotted}": Invalid argument: {refused}')
+            output.fail(f'setting key "{dotted}": Invalid argument: {_bytewise(refused)}')
         return
     except NotWritableError:
         if not lenient:
@@ -110,6 +110,11 @@ def put(place: Place, value: str, *, dry: bool = False) -> None:
     text = canonical(row, value)
     if not dry:
         _write_by_rename(place, text)
+
+
+def _bytewise(refused: Refused) -> str:
+    """Its words as this command has all text: one character per byte (it may repeat what was given)."""
+    return str(refused).encode("utf-8", "surrogateescape").decode("latin-1")
 
 
 def canonical(row: Row, value: str) -> str:

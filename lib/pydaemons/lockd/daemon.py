@@ -372,8 +372,10 @@ class PylockdDaemon(Daemon):
         try:
             self.listeners.move(transport, port)
         except BindError as error:
-            still = self.listeners.port(transport)
-            self._shell.log.log(Level.ERROR, f"{change.key}: {error}; still on port {still}")
+            still, why = self.listeners.port(transport), error.strerror or str(error)
+            self._shell.log.log(Level.ERROR, f"{change.key}: {why}; still on port {still}")
+            # what is not in force is not to be read there
+            self.configuration.tunables.put(name, change.old, f"kept, for {port} could not be had")
         else:
             self._publishing = self._driver.loop.create_task(self._publish())
 
