@@ -71,7 +71,8 @@ class Site:
 
     def start(self) -> None:
         configuration = f"[pylockd]\nmode = {self.mode}\n[nsm]\nmode = {self.monitoring}\n"
-        self.lockd = peers.start_pylockd(self.server, configuration, settings=("fs.nfs.nlm_timeout=3",))
+        settings = ("fs.nfs.nlm_timeout=3", "fs.nfs.nlm_udpport=4045", "fs.nfs.nlm_tcpport=4045")
+        self.lockd = peers.start_pylockd(self.server, configuration, settings=settings)
 
     def stop(self) -> None:
         if self.lockd:
