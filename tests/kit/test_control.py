@@ -173,6 +173,22 @@ def test_requests_in_one_write_or_byte_by_byte_are_answered_in_order(tmp_path):
     run(tmp_path, scenario)
 
 
+def test_long_requests_come_whole_although_little_is_read_at_a_time(tmp_path, monkeypatch):
+    sizes, recv = [], socket.socket.recv
+
+    def note(sock, size, *flags):
+        sizes.append(size)
+        return recv(sock, size, *flags)
+
+    async def scenario(served):
+        text = "x" * (3 * control_module.PIECE)
+        monkeypatch.setattr(socket.socket, "recv", note)
+        assert (await served.client().call("Echo", {"text": text}))["parameters"]["text"] == text
+
+    run(tmp_path, scenario)
+    assert max(sizes) == control_module.PIECE
+
+
 @pytest.mark.parametrize(
     ("method", "parameters", "error", "said_so"),
     [

@@ -28,6 +28,9 @@ from pydaemons.kit.varlink import SERVICE, Caller, ControlError, Interface, Valu
 
 MESSAGE = 1 << 18
 """Bytes of the longest request."""
+PIECE = 1 << 16
+"""Bytes read at a time. For asyncio's 256 kB malloc maps new memory at each request, and gives it back: that
+takes longer than to read."""
 CLIENTS = 64
 WRITE_PATIENCE = 30.0
 """Seconds that a client may take to read what it asked for."""
@@ -151,6 +154,8 @@ class _Client:
         self._reader = reader
         self._writer = writer
         self._log = log
+        transport: Any = writer.transport
+        transport.max_size = PIECE
         sock = writer.get_extra_info("socket")
         self.descriptor: int = sock.fileno()
         self._waiting = False
