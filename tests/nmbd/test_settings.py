@@ -94,6 +94,9 @@ def test_a_wrong_value_is_told_with_file_line_and_parameter(file, line, said):
         ("server role = active directory domain controller\n", "nbtd"),
         ("dos charset = nonsense\n", "no code page"),
         ("disable netbios = yes\n", "disable netbios"),
+        (f"netbios scope = {'x' * 64}\n", "netbios scope: .*63 bytes"),
+        ("netbios scope = one..two\n", "netbios scope: "),
+        ("wins hook = /bin/hook 'unclosed\n", "wins hook: .*quotation"),
     ],
 )
 def test_what_cannot_be_together_is_refused(file, text, reason):

@@ -14,6 +14,7 @@ from ipaddress import IPv4Address
 
 import pydaemons
 from pydaemons.kit import conffile
+from pydaemons.netbios.name import make, pack
 from pydaemons.netbios.node.settings import Logon, Partner, WinsServer
 from pydaemons.netbios.node.settings import Settings as NodeSettings
 from pydaemons.netbios.node.tunables import NetbiosTunables
@@ -24,6 +25,7 @@ from pydaemons.tunables.conf import Assignment, Problem, Severity
 from pydaemons.tunables.declare import Configuration, Settings, setting
 from pydaemons.tunables.kinds import Address, Bool, Int, List, Path, Refused, Text, quote
 from pydaemons.tunables.layers import Resolved
+from pydaemons.wire.errors import WireError
 
 DEEPEST_INCLUDE = 8
 
@@ -236,6 +238,14 @@ class PynmbdConfiguration(Configuration):
             raise ValueError(f"dos charset: {smb.dos_charset} is no code page known here") from None
         if ":" in smb.nbt_client_socket_address:
             raise ValueError("nbt client socket address: NetBIOS is of IPv4 only")
+        try:
+            pack(make(short, 0, scope=smb.netbios_scope))
+        except WireError as error:
+            raise ValueError(f"netbios scope: {error}") from None
+        try:
+            hook = tuple(shlex.split(smb.wins_hook))
+        except ValueError as error:
+            raise ValueError(f"wins hook: {error}") from None
         if smb.wins_partners and not smb.wins_support:
             raise ValueError("wins partners: only a WINS server has them (wins support = yes)")
         if smb.wins_address:
@@ -266,7 +276,7 @@ class PynmbdConfiguration(Configuration):
             wins_address=smb.wins_address,
             wins_proxy=smb.wins_proxy,
             dns_proxy=smb.dns_proxy,
-            wins_hook=tuple(shlex.split(smb.wins_hook)),
+            wins_hook=hook,
             browsing=shown,
             logon=self._logon(primary=shown.domain_master) if self._is_controller() else None,
         )

@@ -191,3 +191,17 @@ def test_a_forced_election_confirms_the_best():
     net.run(30)
     assert frames(net, Election)
     assert masters(net) == [alpha]
+
+
+@pytest.mark.parametrize("pause", [1.0, 5.0, 9.0])
+def test_a_host_that_stands_for_ever_and_never_takes_office_does_not_keep_it_empty(pause):
+    net = Net()
+    alpha = station(net, "ALPHA", "10.0.0.1")
+    net.run(30)
+    evil = net.host("10.0.0.66", 138)
+    frame = Election(1, 0xFFFFFFFF, 0xFFFFFFFF, 0, b"EVIL")
+    while net.mono < 1000 + 30 + 240:
+        say(net, evil, frame, source="EVIL#00")
+        net.run(pause)
+    assert masters(net) == [alpha]
+    assert "10.0.0.66 wins elections and never becomes master" in "".join(alpha.logs)

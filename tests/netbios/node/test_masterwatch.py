@@ -85,3 +85,11 @@ def test_a_shorter_pause_holds_from_the_moment_it_is_set(site):
     net.tune(beta, "master_check", "10")
     net.run(12)
     assert asked(net) == ["10.0.0.1"]
+
+
+def test_a_master_whose_announcements_got_lost_is_asked_for_its_name(site):
+    net, _, beta = site
+    place(beta).master = ""
+    net.run(PAUSE * 1.2 + 12)
+    assert place(beta).master == "ALPHA"
+    assert place(beta).master_host == "10.0.0.1"

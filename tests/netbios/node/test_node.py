@@ -7,7 +7,7 @@ from fakes.claims import claim, query, wire
 from fakes.ether import Ether
 from pydaemons.netbios import nspacket
 from pydaemons.netbios.codes import Opcode
-from pydaemons.netbios.node.events import Reconfigured, RunHook
+from pydaemons.netbios.node.events import Reconfigured, Resolved, RunHook
 from pydaemons.netbios.node.settings import Settings, WinsServer
 from pydaemons.tunables.declare import TunableChanged
 
@@ -123,3 +123,17 @@ def test_a_reload_changes_servers_hook_and_proxy():
     assert [effect.arguments[:3] for effect in server.other if isinstance(effect, RunHook)] == [
         ("/bin/hook", "add", "HOOKED")
     ]
+
+
+def test_answers_that_come_later_count_too():
+    ether = Ether()
+    station = ether.add(Settings("WINS", wins_support=True), "10.0.0.1")
+    ether.run(2)
+    asker = ether.host("10.0.0.9")
+    before = station.node.counts.answered
+    assert asker.ask(query("WWW#20"), "10.0.0.1", 0.1) == []
+    assert station.node.counts.answered == before
+    ether.tell(station, Resolved(wire("WWW#20"), (b"\n\0\0\x50",)))
+    ether.run(0.1)
+    assert len(asker.got) == 1
+    assert station.node.counts.answered == before + 1

@@ -231,3 +231,39 @@ def test_who_stops_registers_nothing_any_more_whatever_happens_meanwhile():
     assert [registered(one, text) for text in ("ALPHA#20", "GAMMA#20")] == [[], []]
     assert registered(one, "BETA#20") == ["10.0.5.1"]
     assert not list(alpha.node.names)
+
+
+@pytest.mark.parametrize("lost", [0, 1, 2])
+def test_a_release_that_is_lost_when_we_stop_is_sent_again(lost, monkeypatch):
+    ether = Ether()
+    one = server(ether, ONE)
+    alpha = ether.add(client(ONE), "10.0.0.1")
+    ether.run(5)
+    gone: list[bytes] = []
+    carry = ether.carry
+
+    def losing(data, source, to):
+        released = to.host == ONE and nspacket.unpack(data).opcode == Opcode.RELEASE
+        if released and gone.count(data[12:]) < lost:
+            gone.append(data[12:])
+        else:
+            carry(data, source, to)
+
+    monkeypatch.setattr(ether, "carry", losing)
+    ether.tell(alpha, StopRequested())
+    ether.run(3)
+    assert alpha.left
+    texts = [own.wire for own in alpha.node.settings.names() if not own.group]
+    states = [one.node.db.find(each).state for each in texts]
+    assert states == [winsrecord.State.RELEASED] * len(texts)
+
+
+def test_what_was_being_registered_when_we_stop_is_released():
+    ether = Ether()
+    one = server(ether, ONE)
+    ether.run(5)
+    alpha = ether.add(client(ONE), "10.0.0.1")
+    ether.tell(alpha, StopRequested())
+    ether.run(5)
+    assert alpha.left
+    assert not registered(one)

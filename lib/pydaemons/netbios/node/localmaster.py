@@ -33,6 +33,9 @@ STAND_AT_START = (1.5, 2.0)
 """The same for a preferred master, which holds an election instead of looking."""
 OFFICE_WITHIN = (10.0, 14.0)
 """Seconds a winner has to be heard of as master."""
+CONTEST = 30.0
+"""Seconds from the first frame that beats us to our look for a master: whoever goes on standing and never is
+master does not keep the office empty."""
 PROVOKE_EVERY = 60.0
 ANSWER_WITHIN = 10.0
 """Seconds over which the answers to an AnnouncementRequest are spread; [MS-BRWS] section 3.2.5.1 has 30,
@@ -82,6 +85,8 @@ class LocalMaster:
             found=self._found,
         )
         self._provoked: float | None = None
+        self._beaten: float | None = None
+        """Since when somebody better stands and there is no master yet."""
 
     # ---- life
 
@@ -141,6 +146,8 @@ class LocalMaster:
             return
         if self.candidacy.hear(frame, host, self._delay(), now):
             self.office.step(Event.LOST, now)
+            if self._beaten is None:
+                self._beaten = now.mono
             self._look_later(now)
 
     def hear_master(self, shown: str, host: str, type_: int, now: Now) -> None:
@@ -277,14 +284,17 @@ class LocalMaster:
 
     def _know(self, shown: str, host: str) -> None:
         self.master, self.master_host = shown, host
+        self._beaten = None
         self.candidacy.took_office()
 
     def _look_later(self, now: Now) -> None:
         """Somebody else shall be master: does it come to that?"""
-        self._watch.look(now.mono + self._ground.entropy.uniform(*OFFICE_WITHIN))
+        at = now.mono + self._ground.entropy.uniform(*OFFICE_WITHIN)
+        self._watch.look(at if self._beaten is None else min(at, self._beaten + CONTEST))
 
     def _found(self, hosts: tuple[str, ...], now: Now) -> None:
-        """Who answers for the office now that the master we knew does not."""
+        """Who answers for the office: the master we knew, or others in its place."""
+        self._beaten = None
         if self.office.role is not Role.POTENTIAL:
             return
         if hosts:

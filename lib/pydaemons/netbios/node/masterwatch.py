@@ -19,7 +19,7 @@ SPREAD = 0.9, 1.1
 
 class MasterWatch:
     """On one network. `known` is the master's address, empty for none; `busy` tells whether an election is
-    held just now; `found` takes the addresses that answered for the office when the known master did not."""
+    held just now; `found` takes the known master's address when it answered, else those that did, or none."""
 
     def __init__(
         self,
@@ -37,6 +37,8 @@ class MasterWatch:
         self._found = found
         self._at: float | None = None
         self._looking = False
+        self._asked = ""
+        """The master that is asked."""
 
     def look(self, at: float) -> None:
         """Look at this (monotonic) time, and no earlier."""
@@ -60,7 +62,7 @@ class MasterWatch:
         if self._busy() or self._looking:
             return
         self._looking = True
-        host = self._known()
+        host = self._asked = self._known()
         if host and not ground.subnets.is_own(host):
             ground.ask_host(host, ground.master_wire, now, self._answered)
         else:
@@ -72,7 +74,7 @@ class MasterWatch:
 
     def _answered(self, hosts: tuple[str, ...], now: Now) -> None:
         if hosts:
-            self._looking = False
+            self._told((self._asked,), now)
         else:
             self._ask_all(now)
 

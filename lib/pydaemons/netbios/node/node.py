@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from struct import Struct
 from typing import Protocol
 
-from pydaemons.engine.effects import Effect, Level, Log
+from pydaemons.engine.effects import Effect, Level, Log, Reply
 from pydaemons.engine.entropy import Entropy
 from pydaemons.engine.events import ClockStepped
 from pydaemons.engine.protocol import Now, Origin
@@ -327,6 +327,10 @@ class Node:
             found.append(names)
         found += self.exchanges.drain()
         if self._effects:
+            names_port = self.exchanges.port
+            for effect in self._effects:
+                if type(effect) is Reply and effect.origin.local.port == names_port:
+                    self.counts.answered += 1
             found += self._effects
             self._effects.clear()
         return iter(found)

@@ -47,6 +47,8 @@ class OwnNames:
         self._browser = browser
         self._emit = emit
         self._leaving: list[Holding] = []
+        self._told = False
+        """Are WINS servers being told, too?"""
         self._left = REPEATS
         self._at: float | None = None
 
@@ -83,20 +85,20 @@ class OwnNames:
 
     def leave(self, now: Now) -> None:
         """Give all of them up; a Leave follows when everybody was told."""
-        told = self._client.release_all()
+        self._told = self._client.release_all(now) > 0
         table = self._names
         self._leaving = [holding for holding in table if table.find(holding.subnet, holding.own.wire)]
         for subnet in self._subnets.all:
             for holding in list(table.on(subnet)):
                 table.release(subnet, holding.own.wire)
         self._left -= 1
-        self._at = now.mono + (INTERVAL if self._leaving or told else 0.0)
+        self._at = now.mono + (INTERVAL if self._leaving or self._told else 0.0)
 
     def tick(self, now: Now) -> None:
         """Say it again, or be done."""
         if self._at is None or now.mono < self._at:
             return
-        if self._left > 0 and self._leaving:
+        if self._left > 0 and (self._leaving or self._told):
             self._left -= 1
             for holding in self._leaving:
                 self._names.say_released(holding)

@@ -31,6 +31,8 @@ DEAD_FOR = 600.0
 ALL_DEAD_RETRY = 60.0
 REFRESH_AT_LEAST = 1200.0
 REFUSED_RETRY = 1200.0
+LAST_WORDS = 0.25
+"""Seconds between the releases of a name when we stop: there is no time for more."""
 
 Key = tuple[bytes, bytes]
 """A name in wire form and the address it is registered with."""
@@ -121,14 +123,26 @@ class WinsClient:
                 tag.registered[key] = ttl
                 tag.due.set(key, now.mono + min(max(due - now.wall, 0.0), REFRESH_AT_LEAST))
 
-    def release_all(self) -> int:
-        """We stop: tell every server; how many names that were."""
+    def release_all(self, now: Now) -> int:
+        """We stop: tell every server, and again if it does not answer; how many names that are."""
         count = 0
         for tag in self.tags.values():
-            count += len(tag.registered)
-            self._release(tag, list(tag.registered))
+            keys = {**tag.registered, **dict.fromkeys(tag.open)}
+            count += len(keys)
             self._forget(tag)
+            tag.registered.clear()
             tag.due = Timers()
+            for key in keys:
+                self._exchanges.start(
+                    partial(self._request, Opcode.RELEASE, key),
+                    Address(tag.server, self._exchanges.port),
+                    now,
+                    source=None,
+                    tries=TRIES,
+                    interval=LAST_WORDS,
+                    on_answer=lambda packet, host, now: True,
+                    on_silence=lambda now: None,
+                )
         return count
 
     def hosts(self) -> Iterator[str]:
@@ -197,7 +211,7 @@ class WinsClient:
         """When `tick` is wanted."""
         return min((at for tag in self.tags.values() if (at := tag.due.deadline()) is not None), default=None)
 
-    def _request(self, opcode: Opcode, id_: int, key: Key) -> bytes:
+    def _request(self, opcode: Opcode, key: Key, id_: int) -> bytes:
         assert self._settings is not None
         wire, address = key
         ttl = 0 if opcode is Opcode.RELEASE else self._ttl()
@@ -213,7 +227,7 @@ class WinsClient:
         else:
             opcode = Opcode.REGISTRATION
         tag.open[key] = self._exchanges.start(
-            lambda id_: self._request(opcode, id_, key),
+            partial(self._request, opcode, key),
             Address(tag.server, self._exchanges.port),
             now,
             source=None,
@@ -280,7 +294,7 @@ class WinsClient:
             tag.registered.pop(key, None)
             tag.due.cancel(key)
             if key[0] in self._own:
-                request = self._request(Opcode.RELEASE, self._exchanges.new_id(), key)
+                request = self._request(Opcode.RELEASE, key, self._exchanges.new_id())
                 self._exchanges.send(request, Address(tag.server, self._exchanges.port), source=None)
 
     def _forget(self, tag: Tag) -> None:
