@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 import pytest
 
-from fakes.browsing import Net, masters, place, station
+from fakes.browsing import Net, frames, masters, place, station
 from fakes.claims import sent, wire
 from fakes.ether import Station
 from pydaemons.netbios import nspacket
+from pydaemons.netbios.browse import LocalMasterAnnouncement
 from pydaemons.netbios.codes import Opcode
 
 PAUSE = 20.0
@@ -89,7 +90,11 @@ def test_a_shorter_pause_holds_from_the_moment_it_is_set(site):
 
 def test_a_master_whose_announcements_got_lost_is_asked_for_its_name(site):
     net, _, beta = site
-    place(beta).master = ""
+    net.run(3 * 3600)
+    net.seen.clear()
+    while not frames(net, LocalMasterAnnouncement):
+        net.run(1)
+    place(beta).master = ""  # the next one comes in twelve minutes
     net.run(PAUSE * 1.2 + 12)
     assert place(beta).master == "ALPHA"
     assert place(beta).master_host == "10.0.0.1"
