@@ -92,6 +92,7 @@ def test_a_master_whose_announcements_got_lost_is_asked_for_its_name(site):
     net, _, beta = site
     net.run(3 * 3600)
     net.seen.clear()
+    net.run(PAUSE * 1.2)
     while not frames(net, LocalMasterAnnouncement):
         net.run(1)
     place(beta).master = ""  # the next one comes in twelve minutes
