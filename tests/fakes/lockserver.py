@@ -28,7 +28,7 @@ from pydaemons.lockd.access import Access
 from pydaemons.lockd.control import interface
 from pydaemons.lockd.engine import LockEngine
 from pydaemons.lockd.settings import PylockdConfiguration
-from pydaemons.nlm.journal import KIND, VERSION
+from pydaemons.nlm.records import KIND, VERSION
 
 T = TypeVar("T")
 ADDRESSES = ("127.0.0.1", "::1")

@@ -9,7 +9,7 @@ from typing import Any
 from fakes.locking import World
 from pydaemons.lockd.access import Access
 from pydaemons.lockd.engine import LockEngine
-from pydaemons.nlm.journal import PAIR, RANGE, SPANS, TOGETHER, Op
+from pydaemons.nlm.records import PAIR, RANGE, SPANS, TOGETHER, Op
 from pydaemons.nlm.replay import _Replay
 from pydaemons.nlm.server import Server
 

@@ -7,7 +7,6 @@ from fakes.locking import World
 from fakes.succession import known, successor
 from hosts import nlmcalls as nlm
 from pydaemons.nlm import journal
-from pydaemons.nlm.journal import Op
 
 
 def test_a_granted_lock_is_in_the_journal_when_its_answer_is_given():
@@ -63,18 +62,3 @@ def test_it_is_rewritten_when_it_says_much_more_than_is_true(monkeypatch):
         longest = max(longest, sum(map(len, world.journal)))
     assert 4096 < longest < 3 * 4096
     assert b"kept" in world.journal[0]
-
-
-def test_every_kind_of_record_has_a_number_of_its_own():
-    assert len({int(op) for op in Op}) == len(Op)
-
-
-def test_a_record_is_what_stands_around_its_range_and_the_range():
-    world = World()
-    world.client().lock(fh=b"file", svid=7)
-    (host,) = world.server.hosts
-    owner = host.owners[7]
-    for op in (journal.SHARED, journal.EXCLUSIVE, journal.UNLOCKED):
-        before, behind = journal.around_range(op, b"file")
-        whole = journal.pack_range(op, owner, b"file", 5, 2**63)
-        assert before + journal.pack_owned(owner) + journal.pack_span(5, 2**63) + behind == whole

@@ -11,7 +11,7 @@ from fakes.locking import World
 from fakes.locksteps import STEPS, step
 from fakes.succession import known, restart, successor
 from hosts import nlmcalls as nlm
-from pydaemons.nlm import journal
+from pydaemons.nlm import records
 from pydaemons.wire.errors import WireError
 
 
@@ -194,7 +194,7 @@ def test_a_share_of_no_kind_is_refused():
     world.client(2).lock()
     number = next(iter(world.server.hosts)).number
     with pytest.raises(WireError, match="makes no sense"):
-        successor(world, [*world.journal, journal.SHARE.pack(journal.Op.SHARE, number, 200, 1, 0) + b"f"])
+        successor(world, [*world.journal, records.SHARE.pack(records.Op.SHARE, number, 200, 1, 0) + b"f"])
 
 
 def test_two_locks_that_exclude_each_other_are_refused():

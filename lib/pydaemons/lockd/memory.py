@@ -14,8 +14,8 @@ from pydaemons.engine.protocol import Now
 from pydaemons.kit.journalfile import STAMP_EVERY, JournalFile, boot_id, outdated
 from pydaemons.kit.log import Log
 from pydaemons.lockd.engine import LockEngine
-from pydaemons.nlm.journal import KIND, OLDEST, VERSION
 from pydaemons.nlm.owed import Owed
+from pydaemons.nlm.records import KIND, OLDEST, VERSION
 from pydaemons.nlm.views import figures
 from pydaemons.nsm.store import Beginning, Start
 from pydaemons.wire.errors import WireError

@@ -15,9 +15,9 @@ from struct import Struct
 from typing import TYPE_CHECKING
 
 from pydaemons.engine.protocol import Answers, Buffer, Now, Origin, Run, Transport
-from pydaemons.nlm.journal import pack_span
 from pydaemons.nlm.plans import WORD, Known, Lane, Plan, Unpack
 from pydaemons.nlm.ranges import EOF
+from pydaemons.nlm.records import pack_span
 from pydaemons.sunrpc.dupcache import Kept, ReplyCache, new_kept
 
 if TYPE_CHECKING:

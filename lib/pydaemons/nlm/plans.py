@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from pydaemons.engine.protocol import Buffer, Origin
 from pydaemons.nlm.hosts import Host, Owner
-from pydaemons.nlm.journal import EXCLUSIVE, SHARED, UNLOCKED, around_range, pack_owned
+from pydaemons.nlm.records import EXCLUSIVE, SHARED, UNLOCKED, around_range, pack_owned
 from pydaemons.nlm.types import NLM_PROGRAM, LockArgs, UnlockArgs
 from pydaemons.nlm.versions import NEWEST
 from pydaemons.sunrpc.message import SUCCESS, padded

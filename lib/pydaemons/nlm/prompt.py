@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from pydaemons.engine.protocol import Answers, Buffer, Now, Origin, Run, Transport
 from pydaemons.nlm.columns import GRANTED, LEAST, MOST, Columns
-from pydaemons.nlm.journal import pack_span
 from pydaemons.nlm.plans import Lane, Plan, Plans
 from pydaemons.nlm.ranges import EOF
+from pydaemons.nlm.records import pack_span
 from pydaemons.sunrpc.dupcache import Kept, new_kept
 from pydaemons.sunrpc.program import Service
 

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from pydaemons.engine.protocol import Address, Now, Origin, Transport
-from pydaemons.nlm import journal
+from pydaemons.nlm import records
 from pydaemons.nlm.grants import Blocked, Request
 from pydaemons.nlm.hosts import Host, Owner
-from pydaemons.nlm.journal import Op
+from pydaemons.nlm.records import Op
 from pydaemons.nlm.server import Server
 from pydaemons.sunrpc.dupcache import ReplyCache
 from pydaemons.sunrpc.program import Call
@@ -75,8 +75,8 @@ class _Replay:
 
     def _keys(self, data: bytes, at: int) -> int:
         size: int
-        _, size = journal.FILE.unpack_from(data, at)
-        start = at + journal.FILE.size
+        _, size = records.FILE.unpack_from(data, at)
+        start = at + records.FILE.size
         keys = data[start : start + size]
         if keys != self.server.journal.keys:
             raise WireError(f"its files are found by {keys.decode()}", at)
@@ -86,16 +86,16 @@ class _Replay:
 
     def _address(self, data: bytes, at: int) -> int:
         size: int
-        _, number, size = journal.ADDRESS.unpack_from(data, at)
-        at += journal.ADDRESS.size
+        _, number, size = records.ADDRESS.unpack_from(data, at)
+        at += records.ADDRESS.size
         self.addresses[number] = data[at : at + size].decode()
         self.server.journal.known(self.addresses[number], number)
         return at + size
 
     def _host(self, data: bytes, at: int) -> int:
         size: int
-        _, number, state, monitored, first, last, size = journal.HOST.unpack_from(data, at)
-        at += journal.HOST.size
+        _, number, state, monitored, first, last, size = records.HOST.unpack_from(data, at)
+        at += records.HOST.size
         name = data[at : at + size]
         address, _, local = self.addresses[number].partition(" ")
         host = self.server.hosts.get(address, local, name, Now(0.0, first))
@@ -107,8 +107,8 @@ class _Replay:
 
     def _owner(self, data: bytes, at: int) -> int:
         size: int
-        _, number, svid, size = journal.OWNER.unpack_from(data, at)
-        at += journal.OWNER.size
+        _, number, svid, size = records.OWNER.unpack_from(data, at)
+        at += records.OWNER.size
         self.hosts[number].owner(svid, data[at : at + size]).noted = True
         return at + size
 
@@ -119,8 +119,8 @@ class _Replay:
 
     def _locked(self, data: bytes, at: int) -> int:
         size: int
-        op, number, svid, start, end, size = journal.RANGE.unpack_from(data, at)
-        where = at + journal.RANGE.size
+        op, number, svid, start, end, size = records.RANGE.unpack_from(data, at)
+        where = at + records.RANGE.size
         file = data[where : where + size]
         owner = self.hosts[number].owners[svid]
         if self.server.table.lock(file, owner, start, end, op == Op.EXCLUSIVE) is not None:
@@ -129,36 +129,36 @@ class _Replay:
 
     def _unlocked(self, data: bytes, at: int) -> int:
         size: int
-        _, number, svid, start, end, size = journal.RANGE.unpack_from(data, at)
-        at += journal.RANGE.size
+        _, number, svid, start, end, size = records.RANGE.unpack_from(data, at)
+        at += records.RANGE.size
         self.server.table.unlock(data[at : at + size], self.hosts[number].owners[svid], start, end)
         return at + size
 
     def _together(self, data: bytes, at: int) -> int:
         size: int
-        _, op, count, size = journal.TOGETHER.unpack_from(data, at)
-        owners_at = at + journal.TOGETHER.size + size
+        _, op, count, size = records.TOGETHER.unpack_from(data, at)
+        owners_at = at + records.TOGETHER.size + size
         file = data[owners_at - size : owners_at]
-        spans_at = owners_at + count * journal.PAIR.size
-        numbers = journal.SPANS[count].unpack_from(data, spans_at)
-        pairs = journal.PAIR.iter_unpack(data[owners_at:spans_at])
+        spans_at = owners_at + count * records.PAIR.size
+        numbers = records.SPANS[count].unpack_from(data, spans_at)
+        pairs = records.PAIR.iter_unpack(data[owners_at:spans_at])
         for pair, start, end in zip(pairs, numbers[:count], numbers[count:], strict=True):
             owner = self._owned(*pair)
             if op == Op.UNLOCKED:
                 self.server.table.unlock(file, owner, start, end)
             elif self.server.table.lock(file, owner, start, end, op == Op.EXCLUSIVE) is not None:
                 raise WireError("two locks that exclude each other", at)
-        following: int = spans_at + journal.SPANS[count].size
+        following: int = spans_at + records.SPANS[count].size
         return following
 
     # -- waiters
 
     def _waits(self, data: bytes, at: int) -> int:
         local_size: int
-        fields: tuple[Any, ...] = journal.WAITER.unpack_from(data, at)
+        fields: tuple[Any, ...] = records.WAITER.unpack_from(data, at)
         _, number, svid, start, end, exclusive, file_size, fh_size, local_size = fields[:9]
         offset, length, version, tcp, asynchronous, peer_port, local_port, since = fields[9:]
-        at += journal.WAITER.size
+        at += records.WAITER.size
         file = data[at : at + file_size]
         at += file_size
         fh = data[at : at + fh_size] or file
@@ -177,8 +177,8 @@ class _Replay:
         return at + local_size
 
     def _key(self, data: bytes, at: int) -> tuple[tuple[bytes, Owner, int, int, bool], int]:
-        _, number, svid, start, end, exclusive, size = journal.KEY.unpack_from(data, at)
-        at += journal.KEY.size
+        _, number, svid, start, end, exclusive, size = records.KEY.unpack_from(data, at)
+        at += records.KEY.size
         return (data[at : at + size], self._owned(number, svid), start, end, exclusive), at + size
 
     def _cancelled(self, data: bytes, at: int) -> int:
@@ -189,21 +189,21 @@ class _Replay:
     def _told(self, data: bytes, at: int) -> int:
         key, following = self._key(data, at)
         blocked = self._left(key, at)
-        blocked.beneath = journal.nothing_beneath(blocked)
+        blocked.beneath = records.nothing_beneath(blocked)
         self.server.grants.remember(blocked)
         return following
 
     def _beneath(self, data: bytes, at: int) -> int:
         count: int
         key, at = self._key(data, at)
-        (count,) = journal.COUNT.unpack_from(data, at)
-        start = at + journal.COUNT.size
-        end = start + count * journal.PIECE.size
+        (count,) = records.COUNT.unpack_from(data, at)
+        start = at + records.COUNT.size
+        end = start + count * records.PIECE.size
         blocked = self.server.grants.find(key)
         if blocked is None or end > len(data):
             raise WireError("beneath a lock nobody is told of", at)
-        pieces = journal.PIECE.iter_unpack(data[start:end])
-        blocked.beneath = tuple((low, high, journal.HELD[held]) for low, high, held in pieces)
+        pieces = records.PIECE.iter_unpack(data[start:end])
+        blocked.beneath = tuple((low, high, records.HELD[held]) for low, high, held in pieces)
         return end
 
     def _left(self, key: tuple[bytes, Owner, int, int, bool], at: int) -> Blocked:
@@ -220,8 +220,8 @@ class _Replay:
     # -- shares
 
     def _share_of(self, data: bytes, at: int) -> tuple[bytes, tuple[Host, bytes], int, int, int]:
-        _, number, kind, file_size, size = journal.SHARE.unpack_from(data, at)
-        at += journal.SHARE.size
+        _, number, kind, file_size, size = records.SHARE.unpack_from(data, at)
+        at += records.SHARE.size
         file = data[at : at + file_size]
         at += file_size
         return file, (self.hosts[number], data[at : at + size]), kind >> 2, kind & 3, at + size
@@ -241,10 +241,10 @@ class _Replay:
 
     def _dropped(self, data: bytes, at: int) -> int:
         count: int
-        _, count = journal.NUMBERED.unpack_from(data, at)
-        at += journal.NUMBERED.size
-        end = at + count * journal.PAIR.size
-        pairs = journal.PAIR.iter_unpack(data[at:end])
+        _, count = records.NUMBERED.unpack_from(data, at)
+        at += records.NUMBERED.size
+        end = at + count * records.PAIR.size
+        pairs = records.PAIR.iter_unpack(data[at:end])
         # an owner may have been made and forgotten without ever holding anything
         hosts = ((self.hosts.get(number), svid) for number, svid in pairs)
         owners = {host.owners.get(svid) for host, svid in hosts if host is not None}
@@ -253,15 +253,15 @@ class _Replay:
         return end
 
     def _shares_dropped(self, data: bytes, at: int) -> int:
-        _, number = journal.NUMBERED.unpack_from(data, at)
+        _, number = records.NUMBERED.unpack_from(data, at)
         host = self.hosts[number]
         self.server.shares.drop(lambda owner: owner[0] is host)
-        return at + journal.NUMBERED.size
+        return at + records.NUMBERED.size
 
     def _file_released(self, data: bytes, at: int) -> int:
         size: int
-        _, size = journal.FILE.unpack_from(data, at)
-        at += journal.FILE.size
+        _, size = records.FILE.unpack_from(data, at)
+        at += records.FILE.size
         file = data[at : at + size]
         self.server.table.release_file(file)
         self.server.shares.release_file(file)
@@ -276,31 +276,31 @@ class _Replay:
         return at + 1
 
     def _gone(self, data: bytes, at: int) -> int:
-        _, number = journal.NUMBERED.unpack_from(data, at)
+        _, number = records.NUMBERED.unpack_from(data, at)
         self.server.hosts.remove(self.hosts.pop(number))
-        return at + journal.NUMBERED.size
+        return at + records.NUMBERED.size
 
     # -- grace, answers
 
     def _grace(self, data: bytes, at: int) -> int:
-        _, active, until = journal.GRACE.unpack_from(data, at)
+        _, active, until = records.GRACE.unpack_from(data, at)
         self.server.grace.active = active
         self.server.grace.until = until if active else None
-        return at + journal.GRACE.size
+        return at + records.GRACE.size
 
     def _time(self, data: bytes, at: int) -> int:
-        _, self.at = journal.TIME.unpack_from(data, at)
-        return at + journal.TIME.size
+        _, self.at = records.TIME.unpack_from(data, at)
+        return at + records.TIME.size
 
     def _replied(self, data: bytes, at: int) -> int:
         size: int
-        _, number, xid, check, size = journal.REPLY.unpack_from(data, at)
-        at += journal.REPLY.size
+        _, number, xid, check, size = records.REPLY.unpack_from(data, at)
+        at += records.REPLY.size
         digest = self.addresses[number], xid, check
         self.cache.remember(digest, data[at : at + size], self.at)
         return at + size
 
     def _forgotten(self, data: bytes, at: int) -> int:
-        _, number = journal.NUMBERED.unpack_from(data, at)
+        _, number = records.NUMBERED.unpack_from(data, at)
         self.cache.forget(self.addresses[number] if number else None)
-        return at + journal.NUMBERED.size
+        return at + records.NUMBERED.size

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""All that a lock manager knows, as the records a journal begins with. Read `frozen`, then `records`.
+"""All that a lock manager knows, as the records a journal begins with. Read `frozen`, then `tell` in it.
 
 Telling it takes a tenth of a second at 100 000 locks, and packets come meanwhile. So what changes is copied
 first, which is fifty times quicker, and then told bit by bit while the lock manager goes on; what it does
@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from pydaemons.nlm import journal
-from pydaemons.nlm.journal import Op, State
+from pydaemons.nlm import records
+from pydaemons.nlm.journal import State
+from pydaemons.nlm.records import Op
 from pydaemons.sunrpc.dupcache import ReplyCache
 
 
@@ -29,32 +30,32 @@ def frozen(
     shares = list(state.shares.dump())
     replies = cache.freeze()
 
-    def records() -> Iterator[bytes]:
-        yield journal.FILE.pack(Op.KEYS, len(keys)) + keys
-        yield journal.GRACE.pack(Op.GRACE, grace[0], grace[1] or 0.0)
+    def tell() -> Iterator[bytes]:
+        yield records.FILE.pack(Op.KEYS, len(keys)) + keys
+        yield records.GRACE.pack(Op.GRACE, grace[0], grace[1] or 0.0)
         for address, number in addresses.items():
-            yield journal.pack_address(address, number)
+            yield records.pack_address(address, number)
         for host, owners in hosts:
-            yield journal.pack_host(host)
+            yield records.pack_host(host)
             for owner in owners:
-                yield journal.pack_owner(owner)
+                yield records.pack_owner(owner)
         for file, owner, start, end, exclusive in locks:
-            op = journal.EXCLUSIVE if exclusive else journal.SHARED
-            yield journal.pack_range(op, owner, file, start, end)
+            op = records.EXCLUSIVE if exclusive else records.SHARED
+            yield records.pack_range(op, owner, file, start, end)
         for blocked in told:
-            yield journal.pack_waiter(blocked)
-            yield journal.pack_key(Op.TOLD, blocked)
-            if blocked.beneath != journal.nothing_beneath(blocked):
-                yield journal.pack_beneath(blocked)
+            yield records.pack_waiter(blocked)
+            yield records.pack_key(Op.TOLD, blocked)
+            if blocked.beneath != records.nothing_beneath(blocked):
+                yield records.pack_beneath(blocked)
         for waiter in sorted(waiting, key=lambda waiter: waiter.turn):
-            yield journal.pack_waiter(waiter)
+            yield records.pack_waiter(waiter)
         for file, (host, oh), access, deny in shares:
-            yield journal.pack_share(Op.SHARE, host, file, oh, access << 2 | deny)
+            yield records.pack_share(Op.SHARE, host, file, oh, access << 2 | deny)
         last = None
         for (address, xid, check), reply, at in replies:
             if at != last:
                 last = at
-                yield journal.TIME.pack(Op.TIME, at)
-            yield journal.pack_reply(addresses[address], xid, check, reply)
+                yield records.TIME.pack(Op.TIME, at)
+            yield records.pack_reply(addresses[address], xid, check, reply)
 
-    return records
+    return tell
