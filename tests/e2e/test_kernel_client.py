@@ -365,8 +365,10 @@ def test_locks_dropped_by_the_administrator_are_reclaimed_at_once(served, pair):
     wait_for(lambda: served.locks() == 1, what="the lock to be reclaimed")
     served.end_grace()
     assert not two.lock(0, 10)
-    reclaims = calls(capture.finish(), "nlm.reclaim == 1 && rpc.msgtyp == 0", "ip.src")
-    assert reclaims == [[served.one.address]]
+    wire = capture.finish()
+    reclaims = calls(wire, "nlm.reclaim == 1 && rpc.msgtyp == 0", "ip.src")
+    seen = (" ".join(frame) for frame in calls(wire, "tcp || udp", "ip.src", "_ws.col.Info"))
+    assert reclaims == [[served.one.address]], "\n".join(seen)
 
 
 def test_a_waiting_client_that_cannot_be_reached_is_called_again(served, pair):
