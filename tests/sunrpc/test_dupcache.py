@@ -86,7 +86,7 @@ def test_calls_answered_together_are_found_one_by_one() -> None:
     cache = ReplyCache()
     assert cache.are_new([call[:4] for call in calls], b"xid0", PEER)
     data, answers = b"gap" + b"gap".join(calls), b"lead" + b"lead".join(replies)
-    cache.keep_new(Kept(PEER, data, 3, 13, 16, answers, 4, 4, 100.0), b"xid3")
+    cache.keep_new(Kept(PEER, data, 3, 13, 16, answers, 4, 4, 100.0, outlive=True), b"xid3")
     for call, reply in zip(calls, replies, strict=True):
         assert cache.find(call, PEER, 101.0) == reply
         assert cache.find(call + b"!", PEER, 101.0) is None
@@ -109,7 +109,7 @@ def test_a_call_is_only_called_new_if_it_is() -> None:
     cache.keep(b"xid5", PEER, b"r", 0.0)
     assert not cache.are_new([b"xid4", b"xid5"], b"xid4", PEER)
     assert cache.are_new([b"xid6", b"xid7"], b"xid6", PEER)
-    cache.keep_new(Kept(PEER, b"xid6xid7", 0, 4, 4, b"rr", 0, 2, 0.0), b"xid7")
+    cache.keep_new(Kept(PEER, b"xid6xid7", 0, 4, 4, b"rr", 0, 2, 0.0, outlive=True), b"xid7")
     assert not cache.are_new([b"xid7", b"xid8"], b"xid7", PEER)
     assert cache.are_new([b"xid4", b"xid8"], b"xid4", PEER), "below the latest, but unknown"
     assert cache.find(b"xid6", PEER, 0.0) == b"r"
@@ -133,7 +133,7 @@ def test_kept_one_by_one_or_together_the_newest_are_found(
         if cache.are_new(calls, calls[0], peer):
             assert not known
             data = b"".join(calls)
-            cache.keep_new(Kept(peer, data, 0, 4, 4, reply * count, 0, count, 0.0), calls[-1])
+            cache.keep_new(Kept(peer, data, 0, 4, 4, reply * count, 0, count, 0.0, outlive=True), calls[-1])
         else:
             for call in calls:
                 cache.keep(call, peer, reply, 0.0)
@@ -145,3 +145,16 @@ def test_kept_one_by_one_or_together_the_newest_are_found(
             if look:
                 assert cache.find(call, whose, 0.0) == answer
     assert len(cache) <= 24 + 5
+
+
+def test_what_does_not_outlive_the_process_is_known_as_long_as_it_lives_only() -> None:
+    cache = ReplyCache()
+    cache.fresh = []
+    cache.keep(b"xid1", PEER, b"r", 0.0, outlive=False)
+    cache.keep_new(Kept(PEER, b"xid2", 0, 4, 4, b"r", 0, 1, 0.0, outlive=False), b"xid2")
+    assert (list(cache.freeze()), cache.fresh) == ([], [])
+    cache.keep_new(Kept(OTHER, b"xid3", 0, 4, 4, b"r", 0, 1, 0.0, outlive=True), b"xid3")
+    assert [digest[1] for digest, _, _ in cache.freeze()] == [b"xid3"]
+    assert [kept.data for kept in cache.fresh] == [b"xid3"]
+    assert cache.hosts() == {PEER.host, OTHER.host}
+    assert all(cache.find(b"xid%d" % number, PEER, 0.0) for number in (1, 2))

@@ -112,11 +112,10 @@ class Columns:
         elif len(data) > 2 * stride * done:
             data = data[at : at + stride * done]  # what else came with them is not to be kept
             at = 0
-        cache = self._cache
-        kept = new_kept(Kept, (origin.peer, data, at, size, stride, replies, len(ahead), done, now.mono))
-        cache.keep_new(kept, order[-1])
-        if origin.transport is not Transport.TCP and cache.fresh is not None:
-            cache.fresh.append(kept)
+        where = data, at, size, stride
+        outlive = origin.transport is not Transport.TCP
+        kept = new_kept(Kept, (origin.peer, *where, replies, len(ahead), done, now.mono, outlive))
+        self._cache.keep_new(kept, order[-1])
         answers.append((replies, done))
         return done
 

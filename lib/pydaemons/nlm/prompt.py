@@ -128,10 +128,9 @@ class Prompt:
         ahead = lead(len(reply))
         whole = ahead + reply
         call = data[at : at + size]
-        kept = new_kept(Kept, (origin.peer, call, 0, size, size, whole, len(ahead), 1, now.mono))
+        outlive = origin.transport is not Transport.TCP
+        kept = new_kept(Kept, (origin.peer, call, 0, size, size, whole, len(ahead), 1, now.mono, outlive))
         cache.keep_new(kept, xid)
-        if origin.transport is not Transport.TCP and cache.fresh is not None:
-            cache.fresh.append(kept)
         return whole
 
     def take(self) -> bytes | None:

@@ -14,8 +14,8 @@ Calls answered together are kept together, as they stood in their buffer, and ar
 somebody looks for a call (`file`): clients count their xids upwards, so that a call is new whose xid is above
 the last one of its peer (`are_new`).
 
-Replies can outlive the process: `fresh` and `dump` give them in a short form, with xid and checksum for the
-call, `remember` takes that back.
+Replies can outlive the process, those that are marked so: `fresh` and `freeze` give them in a short form,
+with xid and checksum for the call, `remember` takes that back.
 """
 
 from __future__ import annotations
@@ -62,10 +62,12 @@ class Kept(NamedTuple):
     """How many there are."""
     mono: float
     """When they were given."""
+    outlive: bool
+    """The next process is to know them."""
 
     def pairs(self) -> Iterator[tuple[bytes, bytes]]:
         """Each call and its reply."""
-        data, at, size, stride, replies, lead, number, _ = self[1:]
+        data, at, size, stride, replies, lead, number = self[1:8]
         step = len(replies) // number
         for start in range(0, len(replies), step):
             yield data[at : at + size], replies[start + lead : start + step]
@@ -133,6 +135,8 @@ class ReplyCache:
 
     def keep_new(self, kept: Kept, latest: bytes) -> None:
         """Remember calls that `are_new`, of which `latest` is the highest xid."""
+        if kept.outlive and self.fresh is not None:
+            self.fresh.append(kept)
         self._unfiled.append(kept)
         self._latest[kept.peer] = latest
         self._waiting += kept.number
@@ -174,7 +178,7 @@ class ReplyCache:
 
     def keep(self, data: bytes, peer: Address, reply: bytes, mono: float, *, outlive: bool = True) -> None:
         """Remember a reply; `outlive` this process, where the owner sees to that."""
-        kept = new_kept(Kept, (peer, data, 0, len(data), len(data), reply, 0, 1, mono))
+        kept = new_kept(Kept, (peer, data, 0, len(data), len(data), reply, 0, 1, mono, outlive))
         self.file()
         _file(self.new, data[:4], kept)
         self._bound()
@@ -217,15 +221,17 @@ class ReplyCache:
 
     def hosts(self) -> set[str]:
         """Whom any reply is for."""
-        self.file()
-        known = {kept.peer.host for generation in (self.old, self.new) for kept in generation.values()}
+        kept = chain(self.old.values(), self._older, self.new.values(), self._unfiled)
+        known = {each.peer.host for each in kept}
         return known | {host for host, _, _ in self.remembered}
 
     def freeze(self) -> Iterator[tuple[Digest, bytes, float]]:
-        """Digest, reply and time of all there are now, the oldest first; they may change while this is
-        read."""
-        self.file()
-        remembered, kept = list(self.remembered.items()), [*self.old.items(), *self.new.items()]
+        """Digest, reply and time of all there are now that outlive us, the oldest first; they may change
+        while this is read."""
+        if any(each.outlive for each in chain(self._older, self._unfiled)):
+            self.file()
+        remembered = list(self.remembered.items())
+        kept = [item for item in chain(self.old.items(), self.new.items()) if item[1].outlive]
         return chain(((digest, reply, mono) for digest, (reply, mono) in remembered), _thaw(kept))
 
     def _recall(self, data: bytes, host: str, mono: float) -> bytes | None:
