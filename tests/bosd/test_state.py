@@ -129,15 +129,6 @@ def test_quick_writes_are_whole_and_none_removes(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_state_folder_has_one_pybosd_at_a_time(folder):
-    first = state.claim(str(folder))
-    with pytest.raises(BlockingIOError):
-        state.claim(str(folder))
-    assert not list((folder / "local").iterdir()), "a full disk cannot refuse it"
-    os.close(first)
-    os.close(state.claim(str(folder)))
-
-
 def test_what_the_disk_refuses_is_written_when_it_can_be_and_the_newest_counts(tmp_path, monkeypatch):
     notebook = state.Notebook(str(tmp_path))
     assert notebook.write("a", b"old") == ""

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import os
 import socket
@@ -486,3 +487,14 @@ def test_a_successors_socket_is_left_alone(tmp_path):
         assert not os.path.exists(successor.path)
 
     asyncio.run(live())
+
+
+def test_who_locks_the_folder_keeps_no_daemon_from_starting(tmp_path, monkeypatch):
+    monkeypatch.setattr(control_module, "CLAIM_PATIENCE", 0.05)
+    folder = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(folder, fcntl.LOCK_EX)
+    control = Control(str(tmp_path), KeptLog())
+    control.claim()
+    assert stat.S_ISSOCK(os.stat(control.path).st_mode)
+    asyncio.run(control.close())
+    os.close(folder)

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import signal
 
@@ -156,6 +157,17 @@ def test_a_folder_is_one_process_s_until_that_ends(state):
     state.claim()
     for descriptor in (reader, writer):
         os.close(descriptor)
+
+
+def test_what_is_locked_nobody_else_may_open_and_is_no_state(state):
+    state.claim()
+    (lock,) = os.listdir(state.path)
+    assert os.stat(f"{state.path}/{lock}").st_mode & 0o777 == 0o600
+    assert state.read() == {}
+    assert state.write([Persist(lock, b"1")])
+    folder = os.open(state.path, os.O_RDONLY)
+    fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)  # as anybody may who may list it: it harms nobody
+    os.close(folder)
 
 
 def test_a_folder_that_cannot_be_made_is_claimed_by_nobody(tmp_path):

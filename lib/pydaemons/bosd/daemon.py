@@ -61,7 +61,7 @@ from pydaemons.engine.effects import Level
 from pydaemons.engine.protocol import Now
 from pydaemons.kit.daemon import Daemon, Shell, StartError
 from pydaemons.kit.driver import Driver
-from pydaemons.kit.main import FAILED, NOT_CONFIGURED
+from pydaemons.kit.main import NOT_CONFIGURED
 from pydaemons.kit.treewatch import TreeWatch
 from pydaemons.kit.varlink import Interface
 from pydaemons.tunables.declare import TunableChanged
@@ -114,10 +114,6 @@ class PybosdDaemon(Daemon):
         if arguments.pidfiles:
             tunables.put("pid_files", True, "--pidfiles")
         state.make_folders(shell.state_dir)
-        try:
-            self._claim = state.claim(shell.state_dir)
-        except BlockingIOError:
-            raise StartError(f"already running: {shell.state_dir} is another pybosd's", FAILED) from None
         self._stop_dir = f"{shell.run_dir}/stop"
         os.makedirs(self._stop_dir, 0o755, exist_ok=True)
         try:

@@ -7,7 +7,6 @@ files, SALVAGE.*), etc/ (ThisCell, CellServDB, KeyFile), history/ (one file per 
 
 from __future__ import annotations
 
-import fcntl
 import os
 from dataclasses import dataclass
 
@@ -46,19 +45,6 @@ def make_folders(state_dir: str) -> None:
         if not os.path.isdir(path):
             os.makedirs(path)
             os.chmod(path, mode)  # what bnodes run need not be root, and works in log/, whatever our umask
-
-
-def claim(state_dir: str) -> int:
-    """Be the only pybosd of a state folder, whatever its runtime folder, as long as the descriptor is open.
-    BlockingIOError when there is one."""
-    # local/ is locked: nobody else may open it, and a full disk cannot refuse it
-    descriptor = os.open(f"{state_dir}/local", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        raise
-    return descriptor
 
 
 def read_config(path: str, *, quoting: bool) -> BosConfig:

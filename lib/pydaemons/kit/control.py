@@ -14,6 +14,7 @@ import fcntl
 import json
 import os
 import socket
+import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from errno import EADDRINUSE, ECONNREFUSED, ENOENT
 from functools import partial
@@ -32,6 +33,8 @@ PIECE = 1 << 16
 """Bytes read at a time. For asyncio's 256 kB malloc maps new memory at each request, and gives it back: that
 takes longer than to read."""
 CLIENTS = 64
+CLAIM_PATIENCE = 2.0
+"""Seconds that another may be about to claim the same socket."""
 WRITE_PATIENCE = 30.0
 """Seconds that a client may take to read what it asked for."""
 INTERNAL_ERROR = "org.pydaemons.InternalError"
@@ -66,7 +69,7 @@ class Control:
         folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             # Looking whether the old one answers, removing it and binding ours must be one step.
-            fcntl.flock(folder, fcntl.LOCK_EX)
+            _lock(folder)
             name = (
                 self.path if len(os.fsencode(self.path)) <= _PATH else f"/proc/self/fd/{folder}/{self._name}"
             )
@@ -261,6 +264,20 @@ async def _next(items: AsyncIterator[Value]) -> Value | None:
     async for item in items:
         return item
     return None
+
+
+def _lock(folder: int) -> None:
+    """Wait for who is claiming a socket in it, but not for ever: anybody who may list a folder may lock it,
+    and is not to keep a daemon from starting."""
+    end = time.monotonic() + CLAIM_PATIENCE
+    while True:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() < end:
+                time.sleep(0.01)
+                continue
+        return
 
 
 def _remove_stale(name: str, shown: str) -> None:

@@ -21,7 +21,10 @@ _TEMPORARY = ".draft"
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+_OPEN_LOCK = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 _LONGEST = 64 << 20
+_LOCK = ".lock"
+"""What is locked: nobody else may open it, as anybody may a folder that all may list."""
 _LOCKS = "/proc/locks"
 
 
@@ -43,19 +46,23 @@ class StateFolder:
         try:
             os.makedirs(self.path, mode=0o700, exist_ok=True)
             folder = os.open(self.path, _FOLDER)
+            try:
+                lock = os.open(_LOCK, _OPEN_LOCK, 0o600, dir_fd=folder)
+            finally:
+                os.close(folder)
         except OSError:
             return  # read and write say what is wrong
         try:
-            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = _holder(os.fstat(folder).st_ino)
-            os.close(folder)
+            holder = _holder(os.fstat(lock).st_ino)
+            os.close(lock)
             text = f"already running: {self.path} is worked in by {holder}"
             raise InUseError(errno.EADDRINUSE, text) from None
         except OSError:
-            os.close(folder)  # a filesystem without such locks
+            os.close(lock)  # a filesystem without such locks
         else:
-            self._claim = folder
+            self._claim = lock
 
     def read(self) -> dict[str, bytes]:
         """All files, by name relative to the folder (with slashes for those in folders below); {} when there
@@ -108,7 +115,8 @@ class StateFolder:
     def _open_folder(self, name: str, folders: dict[str, int]) -> tuple[int, str]:
         """The descriptor of the folder of `name`, made if need be, and the last part of it."""
         *above, base = name.split("/")
-        if any(part in ("", ".", "..") for part in (*above, base)) or base.endswith(_TEMPORARY):
+        odd = any(part in ("", ".", "..") for part in (*above, base))
+        if odd or base.endswith(_TEMPORARY) or base == _LOCK:
             raise OSError(22, f"not a name for a state file: {name!r}")
         path = ""
         if path not in folders:
@@ -156,7 +164,7 @@ def _replace(folder: int, name: str, data: bytes | None) -> None:
 
 def _read_below(folder: int, prefix: str, found: dict[str, bytes]) -> None:
     for name in sorted(os.listdir(folder)):
-        if name.endswith(_TEMPORARY):
+        if name.endswith(_TEMPORARY) or name == _LOCK:
             continue  # left by a crash before its rename: never was the content
         try:
             descriptor = os.open(name, _READ, dir_fd=folder)

@@ -139,25 +139,29 @@ class Columns:
             elif done:
                 server.journal.together(place.op, place.file, owned[:done], starts[:done], ends[:done])
         if not done:
-            done = self._one_by_one(plan, known, starts, ends)
+            done = self.one_by_one(plan, known, starts, ends)
         if plan.locks:
             server.passed(done, 0)
         else:
             server.passed(0, done)
         return done
 
-    def _one_by_one(self, plan: Plan, known: Sequence[Known], starts: Sequence[int], ends: list[int]) -> int:
-        """The same in general."""
+    def one_by_one(
+        self, plan: Plan, known: Sequence[Known], starts: Sequence[int], ends: Sequence[int]
+    ) -> int:
+        """Lock or unlock in general, and note it, as far as nothing is in the way: how many."""
         table, blocking, note = self._server.table, self._server.blocking, self._server.journal.note
         done = 0
         for (place, owner, owned), start, end in zip(known, starts, ends, strict=False):
             if blocking.crowd and blocking.crowded(place.file):
                 break
             if plan.locks:
-                if table.lock(place.file, owner, start, end, place.exclusive) is not None:
+                changed = table.lock(place.file, owner, start, end, place.exclusive) is None
+                if not changed:
                     break
-                note(place.before + owned + pack_span(start, end) + place.behind)
-            elif table.unlock(place.file, owner, start, end):
+            else:
+                changed = table.unlock(place.file, owner, start, end)
+            if changed:
                 note(place.before + owned + pack_span(start, end) + place.behind)
             done += 1
         return done

@@ -15,7 +15,6 @@ from pydaemons.engine.protocol import Answers, Buffer, Now, Origin, Run, Transpo
 from pydaemons.nlm.columns import GRANTED, LEAST, MOST, Columns
 from pydaemons.nlm.plans import Lane, Plan, Plans
 from pydaemons.nlm.ranges import EOF
-from pydaemons.nlm.records import pack_span
 from pydaemons.sunrpc.dupcache import Kept, new_kept
 from pydaemons.sunrpc.program import Service
 
@@ -105,23 +104,17 @@ class Prompt:
         end = start + length if length else EOF
         if known is None or tail != plan.tail or end > EOF or start >= EOF:
             return None
-        server, cache = self._server, self._cache
+        cache = self._cache
         if not cache.are_new((xid,), xid, origin.peer):
             return None
-        place, owner, owned = known
-        if server.blocking.crowd and server.blocking.crowded(place.file):
+        if not self._columns.one_by_one(plan, (known,), (start,), (end,)):
             return None
         host = lane.host
         if plan.locks:
-            if server.table.lock(place.file, owner, start, end, place.exclusive) is not None:
-                return None
-            server.journal.note(place.before + owned + pack_span(start, end) + place.behind)
-            server.passed(1, 0)
+            self._server.passed(1, 0)
             host.last_seen = now.wall
         else:
-            if server.table.unlock(place.file, owner, start, end):
-                server.journal.note(place.before + owned + pack_span(start, end) + place.behind)
-            server.passed(0, 1)
+            self._server.passed(0, 1)
         host.calls += 1
         plan.procedure.calls += 1
         reply: bytes = xid + plan.middle + cookie + GRANTED
